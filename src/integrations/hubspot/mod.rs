@@ -1,0 +1,31 @@
+//! HubSpot.
+
+use crate::kit::integration::{Account, Api, Auth, CredentialIn, Integration, Pace, Provider};
+use futures_util::FutureExt;
+
+pub(super) static INTEGRATION: Integration = Integration {
+    id: "hubspot",
+    name: "HubSpot",
+    summary: "",
+    icon: "",
+    providers: &[Provider {
+        id: "hubspot",
+        name: "HubSpot",
+        scheme: "hubspot",
+        auth: Auth::None,
+        api: Api {
+            base_url: "",
+            headers: &[],
+            credential: CredentialIn::Bearer,
+            download_hosts: &[],
+            pace: Pace {
+                per_second: 10,
+                burst: 20,
+            },
+            classify: |_| None,
+        },
+        identify: |_| async { Ok(Account::default()) }.boxed(),
+    }],
+    toolsets: &[],
+    aliases: &[],
+};

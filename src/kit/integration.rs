@@ -1,0 +1,292 @@
+//! Integrations as data: what a third-party system offers, how one connects to it, and the facts of its API.
+
+use futures_util::future::BoxFuture;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::block::BlockDef;
+use super::client::Failure;
+use super::error::{ProviderError, ToolError};
+use super::tool::{Cx, ToolDef};
+
+/// What a third-party system can do.
+#[derive(Debug)]
+pub struct Integration {
+    /// Folder, tool prefix, URI scheme and key of settings: one id everywhere.
+    pub id: &'static str,
+    /// The name people know.
+    pub name: &'static str,
+    /// What connecting it enables, in one sentence.
+    pub summary: &'static str,
+    /// Our own drawing of it: the text of an SVG file.
+    pub icon: &'static str,
+    /// The ways in; nearly always one.
+    pub providers: &'static [Provider],
+    /// Its tools and blocks, by product.
+    pub toolsets: &'static [Toolset],
+    /// Old tool names and what they are called now.
+    pub aliases: &'static [(&'static str, &'static str)],
+}
+
+impl Integration {
+    /// All tools, in listing order.
+    pub fn tools(&'static self) -> impl Iterator<Item = &'static ToolDef> {
+        self.toolsets.iter().flat_map(|set| set.tools)
+    }
+
+    /// All blocks, in listing order.
+    pub fn blocks(&'static self) -> impl Iterator<Item = &'static BlockDef> {
+        self.toolsets.iter().flat_map(|set| set.blocks)
+    }
+}
+
+/// The unit that a person consents to and an admin switches.
+#[derive(Debug)]
+pub struct Toolset {
+    /// Unique in the integration.
+    pub id: &'static str,
+    /// The name people see.
+    pub title: &'static str,
+    /// In listing order.
+    pub tools: &'static [ToolDef],
+    /// In listing order.
+    pub blocks: &'static [BlockDef],
+}
+
+type Identify = for<'a> fn(&'a Cx) -> BoxFuture<'a, Result<Account, ToolError>>;
+
+/// One way into a third-party system.
+#[derive(Debug)]
+pub struct Provider {
+    /// Key of settings (`WORKBENCH_PROVIDER_<ID>_…`) and of the callback path.
+    pub id: &'static str,
+    /// The name people know.
+    pub name: &'static str,
+    /// The URI scheme of its blocks, which is its integration's id.
+    pub scheme: &'static str,
+    /// How to connect.
+    pub auth: Auth,
+    /// The facts of its API.
+    pub api: Api,
+    /// Whose account is this? Runs after connecting; `cx.account` is empty then.
+    pub identify: Identify,
+}
+
+/// Whose account a connection is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The provider's stable id of the account; a connection is pinned to it.
+    pub id: String,
+    /// What people recognise: a login, an e-mail address, a portal's domain.
+    pub label: String,
+    /// What addresses of blocks and the `account` argument call it: the alias the person gave, else the label.
+    #[serde(default)]
+    pub handle: String,
+    /// What tools need to know again and again (web host, time zone, currency); never secret.
+    #[serde(default)]
+    pub details: Map<String, Value>,
+}
+
+impl Account {
+    /// A detail that is text; empty when it is not known.
+    pub fn detail(&self, name: &str) -> &str {
+        self.details
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+}
+
+/// The ways of connecting.
+#[derive(Debug)]
+pub enum Auth {
+    /// Open to everyone.
+    None,
+    /// A key that the person pastes.
+    ApiKey(ApiKey),
+    /// OAuth 2.0 authorization code (RFC 6749 §4.1, with PKCE, RFC 7636).
+    OAuth2(OAuth2),
+}
+
+/// A key that the person pastes.
+#[derive(Debug)]
+pub struct ApiKey {
+    /// Where to get one, for the person.
+    pub hint: &'static str,
+}
+
+/// OAuth 2.0 facts of a provider. URLs are the public ones; `WORKBENCH_PROVIDER_<ID>_AUTH_URL` moves their origin, and
+/// those on the API's own host move with `…_API_URL` instead.
+#[derive(Debug)]
+pub struct OAuth2 {
+    /// The authorization endpoint.
+    pub authorize_url: &'static str,
+    /// The token endpoint.
+    pub token_url: &'static str,
+    /// More parameters of the authorization request.
+    pub authorize_params: &'static [(&'static str, &'static str)],
+    /// What to ask for.
+    pub scopes: &'static [Scope],
+    /// Between scopes in requests and answers.
+    pub scope_separator: char,
+    /// The parameter that carries the optional scopes, when the provider separates them (HubSpot's `optional_scope`).
+    pub optional_scope_param: Option<&'static str>,
+    /// Scopes that contain others, as the provider documents them.
+    pub implied: &'static [(&'static str, &'static [&'static str])],
+    /// Whether the provider takes a PKCE challenge.
+    pub pkce: bool,
+    /// How the client proves itself at the token endpoint.
+    pub client_auth: ClientAuth,
+    /// What using a refresh token does to it.
+    pub rotation: Rotation,
+    /// Error words besides RFC 6749's `invalid_grant` with which the token endpoint says that the grant is gone.
+    pub gone_errors: &'static [&'static str],
+    /// Error words besides RFC 6749's `invalid_client` and `unauthorized_client` that blame the organization's app.
+    pub app_errors: &'static [&'static str],
+    /// Reads the token endpoint's success answer.
+    pub read_token: fn(&Value) -> Result<TokenSet, ProviderError>,
+    /// How to take a grant back.
+    pub revocation: Revocation,
+}
+
+/// One scope and why we ask for it.
+#[derive(Debug)]
+pub struct Scope {
+    /// The provider's name of it.
+    pub name: &'static str,
+    /// What it enables, in words a person consents to.
+    pub why: &'static str,
+    /// Whether connecting makes sense without it.
+    pub optional: bool,
+}
+
+/// How the client proves itself at the token endpoint (RFC 6749 §2.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// `client_id` and `client_secret` in the body.
+    Body,
+    /// HTTP basic authentication.
+    Basic,
+}
+
+/// What using a refresh token does to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// It stays as it is; an answer may leave it out.
+    None,
+    /// A new one comes, the old one works for some time more.
+    Grace,
+    /// A new one comes, the old one is dead at once.
+    Strict,
+}
+
+/// How a provider takes a grant back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// It offers no call; the person removes the grant at the provider.
+    Unsupported,
+    /// RFC 7009: a form with `token` and the client's credentials.
+    Rfc7009 {
+        /// The revocation endpoint.
+        url: &'static str,
+        /// Whether to hand in the refresh token, which takes the access tokens with it, or the access token.
+        token: RevokedToken,
+    },
+    /// `DELETE` with the access token as JSON and the client as basic authentication (GitHub). `{client_id}` in the
+    /// address is replaced.
+    DeleteGrant {
+        /// The endpoint.
+        url: &'static str,
+    },
+}
+
+/// Which of the two tokens a revocation names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevokedToken {
+    /// The access token.
+    Access,
+    /// The refresh token.
+    Refresh,
+}
+
+/// What a token endpoint answered.
+pub struct TokenSet {
+    /// For the `Authorization` header.
+    pub access_token: SecretString,
+    /// For the next refresh; `None` keeps the one in use.
+    pub refresh_token: Option<SecretString>,
+    /// Seconds of life of the access token; `None` when it does not expire.
+    pub expires_in_s: Option<u64>,
+    /// Seconds of life of the refresh token, when the provider says.
+    pub refresh_expires_in_s: Option<u64>,
+    /// The scopes granted, which may be fewer than asked for; `None` when the provider does not say.
+    pub scopes: Option<Vec<String>>,
+}
+
+impl TokenSet {
+    /// Reads an answer as RFC 6749 §5.1 has it, with numbers also accepted as text and scopes split at `separator`.
+    pub fn standard(answer: &Value, separator: char) -> Result<Self, ProviderError> {
+        let text = |name: &str| {
+            answer
+                .get(name)
+                .and_then(Value::as_str)
+                .filter(|text| !text.is_empty())
+        };
+        let seconds = |name: &str| {
+            let value = answer.get(name)?;
+            value.as_u64().or_else(|| value.as_str()?.parse().ok())
+        };
+        let access_token = text("access_token").ok_or_else(|| ProviderError::Unavailable {
+            reason: "the token endpoint answered without an access token".to_owned(),
+        })?;
+        Ok(Self {
+            access_token: access_token.into(),
+            refresh_token: text("refresh_token").map(Into::into),
+            expires_in_s: seconds("expires_in"),
+            refresh_expires_in_s: seconds("refresh_token_expires_in"),
+            scopes: answer.get("scope").and_then(Value::as_str).map(|scope| {
+                scope
+                    .split([separator, ' '])
+                    .filter(|word| !word.is_empty())
+                    .map(ToOwned::to_owned)
+                    .collect()
+            }),
+        })
+    }
+}
+
+/// The facts of a provider's HTTP API.
+#[derive(Debug)]
+pub struct Api {
+    /// Where all paths begin; `WORKBENCH_PROVIDER_<ID>_API_URL` replaces it.
+    pub base_url: &'static str,
+    /// Sent with every request.
+    pub headers: &'static [(&'static str, &'static str)],
+    /// Where the credential goes.
+    pub credential: CredentialIn,
+    /// Hosts, or `.suffixes` of hosts, that the provider redirects downloads to. They never see the credential.
+    pub download_hosts: &'static [&'static str],
+    /// Our own pace towards it, per connection.
+    pub pace: Pace,
+    /// Names a refusal that the status alone does not; `None` leaves it to the status.
+    pub classify: fn(&Failure<'_>) -> Option<ProviderError>,
+}
+
+/// Where the credential goes in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialIn {
+    /// `Authorization: Bearer …` (RFC 6750 §2.1).
+    Bearer,
+    /// A header of the provider's own.
+    Header(&'static str),
+}
+
+/// A token bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Calls a second in the long run.
+    pub per_second: u32,
+    /// Calls at once after a pause.
+    pub burst: u32,
+}

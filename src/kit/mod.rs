@@ -1,0 +1,18 @@
+//! Everything an integration may use, and nothing else.
+//!
+//! An integration is data (`integration`) with a few functions in it: tools (`tool`), context blocks (`block`), and the
+//! hooks of its provider. It reaches the world through [`client::ProviderClient`] alone and answers in the envelope of
+//! `output`. What three integrations need moves here; what one needs stays there.
+//!
+//! This module does not know users, tokens, SQL, MCP or HTTP servers.
+
+pub mod args;
+pub mod block;
+pub mod client;
+pub mod error;
+pub mod integration;
+pub mod output;
+pub mod progress;
+pub mod text;
+pub mod tool;
+pub mod uri;

@@ -1,0 +1,167 @@
+//! Walks `fixtures/`: every tool, block, completion and identity case of every integration. No per-integration Rust.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use workbench_mcp::clock::Timestamp;
+use workbench_mcp::integrations;
+use workbench_mcp::kit::client::{Credential, ProviderClient};
+use workbench_mcp::kit::error::ToolError;
+use workbench_mcp::kit::integration::{Account, Integration};
+use workbench_mcp::kit::progress::Progress;
+use workbench_mcp::kit::tool::{Cx, Granted};
+use workbench_mcp::store::Records;
+
+use crate::harness::fixtures::{self, Exchange};
+use crate::harness::upstream::Upstream;
+
+/// `fixtures/<integration>/account.json`: whose account the cases run as.
+#[derive(Clone, Deserialize)]
+struct Who {
+    account: Account,
+    scopes: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    #[serde(default)]
+    args: Value,
+    #[serde(default)]
+    dry_run: bool,
+    /// Replaces the account's scopes.
+    #[serde(default)]
+    scopes: Option<Vec<String>>,
+    /// A block's address.
+    #[serde(default)]
+    uri: Option<String>,
+    /// A completion: the variable, its prefix and what was chosen before.
+    #[serde(default)]
+    field: Option<String>,
+    #[serde(default)]
+    prefix: String,
+    #[serde(default)]
+    chosen: Map<String, Value>,
+    upstream: Vec<Exchange>,
+    #[allow(dead_code, reason = "compared as JSON by `check_result`")]
+    #[serde(default)]
+    result: Value,
+}
+
+/// Within every case, relative times count from here: 2026-11-20T12:00:00Z.
+const NOW: Timestamp = Timestamp::from_micros(1_795_176_000_000_000);
+
+async fn context(integration: &'static Integration, case: &Case) -> (Cx, Upstream) {
+    let who: Who = fixtures::read(&fixtures::root().join(integration.id).join("account.json"));
+    let provider = &integration.providers[0];
+    let upstream = Upstream::start(case.upstream.clone()).await;
+    let http = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .unwrap();
+    let credential = Credential::new(provider.api.credential, &"REDACTED".into(), 1);
+    let api = ProviderClient::new(
+        http,
+        &provider.api,
+        Arc::new(upstream.url.clone()),
+        credential,
+        None,
+    );
+    let cx = Cx {
+        provider,
+        api,
+        account: who.account,
+        granted: case
+            .scopes
+            .clone()
+            .or(who.scopes)
+            .map_or(Granted::Unknown, Granted::Scopes),
+        records: Records::default(),
+        now: NOW,
+        dry_run: case.dry_run,
+        max_chars: 24_000,
+        progress: Progress::default(),
+    };
+    (cx, upstream)
+}
+
+fn error(error: &ToolError) -> Value {
+    json!({ "error": { "code": error.code(), "message": error.to_string() } })
+}
+
+async fn run(integration: &'static Integration, folder: &str, path: &Path) -> Result<(), String> {
+    let case: Case = fixtures::read(path);
+    let (cx, upstream) = context(integration, &case).await;
+    let found = if folder == "identify" {
+        match (cx.provider.identify)(&cx).await {
+            Ok(account) => serde_json::to_value(account).unwrap(),
+            Err(failure) => error(&failure),
+        }
+    } else if let Some(field) = &case.field {
+        let block = integration
+            .blocks()
+            .find(|block| block.name == folder)
+            .expect("a folder of a block's name");
+        match (block.complete)(&cx, field, &case.prefix, &case.chosen).await {
+            Ok(values) => json!(values),
+            Err(failure) => error(&failure),
+        }
+    } else if let Some(uri) = &case.uri {
+        let (_, block, mut variables) = integrations::block(uri).expect("an address of a block");
+        assert_eq!(block.name, folder, "{uri}");
+        variables.remove("account");
+        match (block.read)(&cx, variables).await {
+            Ok(content) => json!({
+                "text": content.text, "mime": content.mime, "version": content.version,
+                "url": content.url, "truncated": content.truncated,
+            }),
+            Err(failure) => error(&failure),
+        }
+    } else {
+        let tool = integration
+            .tools()
+            .find(|tool| tool.name == folder)
+            .expect("a folder of a tool's name");
+        match (tool.call)(&cx, case.args.clone()).await {
+            Ok(output) => json!({
+                "items": output.items, "next_cursor": output.next_cursor, "total": output.total,
+                "truncated": output.truncated, "warnings": output.warnings,
+            }),
+            Err(failure) => error(&failure),
+        }
+    };
+    let complaints = upstream.complaints();
+    if !complaints.is_empty() {
+        return Err(format!(
+            "{}\n  {}\n  answered {found}",
+            path.display(),
+            complaints.join("\n  ")
+        ));
+    }
+    fixtures::check_result(path, &found);
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_case_of_every_integration_answers_as_written() {
+    let mut ran = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for integration in integrations::ALL {
+        let tools = integration.tools().map(|tool| tool.name);
+        let blocks = integration.blocks().map(|block| block.name);
+        for folder in tools.chain(blocks).chain(["identify"]) {
+            for path in fixtures::cases(integration.id, folder) {
+                *ran.entry(integration.id).or_insert(0) += 1;
+                if let Err(complaint) = run(integration, folder, &path).await {
+                    wrong.push(complaint);
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    eprintln!("fixture cases: {ran:?}");
+}

@@ -1,0 +1,13 @@
+//! The one test binary.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::wildcard_enum_match_arm,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test says what went wrong by failing"
+)]
+
+mod harness;
+mod integrations;
