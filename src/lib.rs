@@ -7,3 +7,4 @@ pub mod integrations;
 pub mod kit;
 pub mod links;
 pub mod store;
+pub mod vault;
