@@ -2,6 +2,7 @@
 pub mod caller;
 pub mod calls;
 pub mod clock;
+pub mod config;
 pub mod ids;
 pub mod integrations;
 pub mod kit;

@@ -425,19 +425,15 @@ fn wait_before_retry(
     failure: &Failure<'_>,
     attempt: u32,
 ) -> Option<Duration> {
-    let seconds = match error {
-        ProviderError::RateLimited { retry_after_s } => *retry_after_s,
-        ProviderError::Unavailable { .. } if matches!(failure.status, 500 | 502..=504) => {
-            match failure.retry_after_s() {
-                Some(seconds) => seconds,
-                None => return Some(backoff(attempt)),
-            }
+    let seconds = if let ProviderError::RateLimited { retry_after_s } = error {
+        *retry_after_s
+    } else if matches!(failure.status, 500 | 502..=504) {
+        match failure.retry_after_s() {
+            Some(seconds) => seconds,
+            None => return Some(backoff(attempt)),
         }
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "no other refusal passes by itself"
-        )]
-        _ => return None,
+    } else {
+        return None;
     };
     (seconds <= PATIENCE_S).then(|| Duration::from_secs(seconds))
 }
