@@ -38,9 +38,14 @@ macro_rules! id {
                 Self(uuid)
             }
 
-            /// The bare UUID, for the store and for associated data.
+            /// The bare UUID, for the store.
             pub const fn uuid(self) -> Uuid {
                 self.0
+            }
+
+            /// The UUID's bytes, for associated data.
+            pub const fn bytes(&self) -> &[u8] {
+                self.0.as_bytes()
             }
         }
 
