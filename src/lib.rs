@@ -5,3 +5,4 @@ pub mod ids;
 pub mod integrations;
 pub mod kit;
 pub mod store;
+pub mod vault;
