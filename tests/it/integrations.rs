@@ -80,7 +80,7 @@ async fn records(store: &Store, integration: &Integration, who: &Account) -> Rec
             user_id: user,
             integration: integration.id.to_owned(),
             provider: integration.providers[0].id.to_owned(),
-            subject: who.subject.clone(),
+            subject: who.id.clone(),
             label: who.label.clone(),
             alias: None,
             details: Value::Null,
