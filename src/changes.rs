@@ -84,7 +84,9 @@ impl Changes {
         loop {
             let after = self.seen.load(Ordering::Acquire);
             let changes = self.store.changes_after(after, BATCH).await?;
-            let Some(last) = changes.last().map(|change| change.seq) else { return Ok(()) };
+            let Some(last) = changes.last().map(|change| change.seq) else {
+                return Ok(());
+            };
             let full = changes.len() as u64 >= u64::from(BATCH);
             self.seen.store(last, Ordering::Release);
             // Nobody listening is no failure.

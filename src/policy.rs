@@ -31,7 +31,12 @@ pub enum Denial {
 }
 
 /// Decides about a call with this effect at this integration.
-pub fn decide(caller: &Caller, integration: &Integration, effect: Effect, rules: &Rules) -> Decision {
+pub fn decide(
+    caller: &Caller,
+    integration: &Integration,
+    effect: Effect,
+    rules: &Rules,
+) -> Decision {
     if rules.disabled.iter().any(|id| id == integration.id) {
         Decision::Deny(Denial::IntegrationDisabled)
     } else if caller.read_only && !effect.is_read() {
@@ -60,8 +65,12 @@ mod tests {
             toolsets: &[],
             aliases: &[],
         };
-        let off = Rules { disabled: vec!["github".to_owned()] };
-        let other_off = Rules { disabled: vec!["hubspot".to_owned()] };
+        let off = Rules {
+            disabled: vec!["github".to_owned()],
+        };
+        let other_off = Rules {
+            disabled: vec!["hubspot".to_owned()],
+        };
         let write = Effect::Write { idempotent: false };
         let destructive = Effect::Destructive { idempotent: true };
         let (allow, disabled, read_only) = (
@@ -91,7 +100,11 @@ mod tests {
                     credential: Credential::Local,
                     read_only: read_only_token,
                 };
-                assert_eq!(decide(&caller, &integration, effect, rules), expected, "{rules:?} {effect:?}");
+                assert_eq!(
+                    decide(&caller, &integration, effect, rules),
+                    expected,
+                    "{rules:?} {effect:?}"
+                );
             }
         }
     }

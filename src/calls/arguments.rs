@@ -39,7 +39,9 @@ struct Compiled {
 }
 
 static COMPILED: LazyLock<HashMap<&'static str, OnceLock<Compiled>>> = LazyLock::new(|| {
-    let tools = integrations::ALL.iter().flat_map(|integration| integration.tools());
+    let tools = integrations::ALL
+        .iter()
+        .flat_map(|integration| integration.tools());
     tools.map(|tool| (tool.name, OnceLock::new())).collect()
 });
 
@@ -70,11 +72,19 @@ fn is_closed(property: &Value) -> bool {
 /// Checks `arguments` and takes the cross-cutting ones out. The error is one sentence that names the argument.
 pub(super) fn lift(def: &ToolDef, arguments: &mut Map<String, Value>) -> Result<Lifted, String> {
     let compiled = compiled(def).ok_or("the tool is not in the catalogue")?;
-    let validator = compiled.validator.as_ref().ok_or("the tool's schema does not compile")?;
+    let validator = compiled
+        .validator
+        .as_ref()
+        .ok_or("the tool's schema does not compile")?;
     // The validator takes a value, so the arguments are moved into one and back.
     let whole = Value::Object(std::mem::take(arguments));
-    let problem = validator.validate(&whole).err().map(|error| sentence(&error));
-    let Value::Object(checked) = whole else { return Err("arguments must be an object".to_owned()) };
+    let problem = validator
+        .validate(&whole)
+        .err()
+        .map(|error| sentence(&error));
+    let Value::Object(checked) = whole else {
+        return Err("arguments must be an object".to_owned());
+    };
     *arguments = checked;
     if let Some(problem) = problem {
         return Err(problem);
@@ -83,15 +93,30 @@ pub(super) fn lift(def: &ToolDef, arguments: &mut Map<String, Value>) -> Result<
         Some(Value::String(text)) if !text.is_empty() => Some(text),
         _ => None,
     };
-    let max_chars = arguments.remove("max_chars").and_then(|value| value.as_u64());
+    let max_chars = arguments
+        .remove("max_chars")
+        .and_then(|value| value.as_u64());
     Ok(Lifted {
         account: text(arguments.remove("account")),
-        cursor: compiled.pages.then(|| text(arguments.remove("cursor"))).flatten(),
-        dry_run: arguments.remove("dry_run").and_then(|value| value.as_bool()).unwrap_or(false),
+        cursor: compiled
+            .pages
+            .then(|| text(arguments.remove("cursor")))
+            .flatten(),
+        dry_run: arguments
+            .remove("dry_run")
+            .and_then(|value| value.as_bool())
+            .unwrap_or(false),
         max_chars: max_chars.map_or(DEFAULT_MAX_CHARS, |chars| {
-            usize::try_from(chars).unwrap_or(MOST_MAX_CHARS).min(MOST_MAX_CHARS)
+            usize::try_from(chars)
+                .unwrap_or(MOST_MAX_CHARS)
+                .min(MOST_MAX_CHARS)
         }),
     })
+}
+
+/// Whether the tool answers in pages.
+pub(super) fn pages(def: &ToolDef) -> bool {
+    compiled(def).is_some_and(|compiled| compiled.pages)
 }
 
 /// Whether arguments of this size are looked at at all.
@@ -103,20 +128,22 @@ pub(super) fn small_enough(arguments: &Map<String, Value>) -> Result<(), String>
         Some(match value {
             Value::Null | Value::Bool(_) | Value::Number(_) => 8,
             Value::String(text) => text.len() + 2,
-            Value::Array(list) => {
-                list.iter().try_fold(2, |sum, value| Some(sum + bytes(value, depth + 1)?))?
-            }
-            Value::Object(map) => map
+            Value::Array(list) => list
                 .iter()
-                .try_fold(2, |sum, (name, value)| Some(sum + name.len() + 4 + bytes(value, depth + 1)?))?,
+                .try_fold(2, |sum, value| Some(sum + bytes(value, depth + 1)?))?,
+            Value::Object(map) => map.iter().try_fold(2, |sum, (name, value)| {
+                Some(sum + name.len() + 4 + bytes(value, depth + 1)?)
+            })?,
         })
     }
-    let size = arguments.iter().try_fold(0, |sum, (name, value)| Some(sum + name.len() + bytes(value, 1)?));
+    let size = arguments.iter().try_fold(0, |sum, (name, value)| {
+        Some(sum + name.len() + bytes(value, 1)?)
+    });
     match size {
         None => Err("arguments are nested deeper than 64 levels".to_owned()),
-        Some(size) if size > MAX_ARGUMENT_BYTES => {
-            Err(format!("arguments are larger than {MAX_ARGUMENT_BYTES} bytes; send less at once"))
-        }
+        Some(size) if size > MAX_ARGUMENT_BYTES => Err(format!(
+            "arguments are larger than {MAX_ARGUMENT_BYTES} bytes; send less at once"
+        )),
         Some(_) => Ok(()),
     }
 }
@@ -125,7 +152,11 @@ fn sentence(error: &jsonschema::ValidationError<'_>) -> String {
     let at = error.instance_path().to_string();
     let at = at.trim_start_matches('/').replace('/', ".");
     let said = text::clip(&text::printable(&error.masked().to_string()), 240);
-    if at.is_empty() { said } else { format!("{at}: {said}") }
+    if at.is_empty() {
+        said
+    } else {
+        format!("{at}: {said}")
+    }
 }
 
 /// The arguments as the log keeps them. `digest` makes a keyed digest of a text.
@@ -134,7 +165,9 @@ pub(super) fn redacted(
     arguments: &Map<String, Value>,
     digest: impl Fn(&str) -> String,
 ) -> Value {
-    let closed = compiled(def).map(|compiled| compiled.closed.as_slice()).unwrap_or_default();
+    let closed = compiled(def)
+        .map(|compiled| compiled.closed.as_slice())
+        .unwrap_or_default();
     let kept = arguments.iter().map(|(name, value)| {
         let own = |names: &[&str]| names.contains(&name.as_str());
         let AuditArgs { plain, dropped } = def.audit;
@@ -152,7 +185,10 @@ pub(super) fn redacted(
 
 /// The arguments of a tool that does not exist: names and sizes only.
 pub(super) fn unknown(arguments: &Map<String, Value>) -> Value {
-    let kept = arguments.iter().take(32).map(|(name, value)| (text::clip(name, 64), summary(value)));
+    let kept = arguments
+        .iter()
+        .take(32)
+        .map(|(name, value)| (text::clip(name, 64), summary(value)));
     Value::Object(kept.collect())
 }
 
@@ -170,9 +206,11 @@ fn shortened(value: &Value) -> Value {
     match value {
         Value::String(text) => Value::String(text::clip(&text::scrub(text), PLAIN_CHARS)),
         Value::Array(list) => Value::Array(list.iter().take(100).map(shortened).collect()),
-        Value::Object(map) => {
-            Value::Object(map.iter().map(|(name, value)| (name.clone(), shortened(value))).collect())
-        }
+        Value::Object(map) => Value::Object(
+            map.iter()
+                .map(|(name, value)| (name.clone(), shortened(value)))
+                .collect(),
+        ),
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }
 }
@@ -180,9 +218,16 @@ fn shortened(value: &Value) -> Value {
 fn digested(value: &Value, digest: &impl Fn(&str) -> String) -> Value {
     match value {
         Value::String(text) => Value::String(digest(text)),
-        Value::Array(list) => Value::Array(list.iter().take(100).map(|value| digested(value, digest)).collect()),
+        Value::Array(list) => Value::Array(
+            list.iter()
+                .take(100)
+                .map(|value| digested(value, digest))
+                .collect(),
+        ),
         Value::Object(map) => {
-            let map = map.iter().map(|(name, value)| (name.clone(), digested(value, digest)));
+            let map = map
+                .iter()
+                .map(|(name, value)| (name.clone(), digested(value, digest)));
             Value::Object(map.collect())
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),

@@ -27,16 +27,26 @@ impl Limits {
             let pace = provider.api.pace;
             let per_second = NonZeroU32::new(pace.per_second).unwrap_or(NonZeroU32::MIN);
             let burst = NonZeroU32::new(pace.burst).unwrap_or(NonZeroU32::MIN);
-            (provider.id, RateLimiter::keyed(Quota::per_second(per_second).allow_burst(burst)))
+            (
+                provider.id,
+                RateLimiter::keyed(Quota::per_second(per_second).allow_burst(burst)),
+            )
         };
-        Self { buckets: providers.into_iter().map(bucket).collect(), clock: DefaultClock::default() }
+        Self {
+            buckets: providers.into_iter().map(bucket).collect(),
+            clock: DefaultClock::default(),
+        }
     }
 
     /// Takes a place, waiting a little when there is none; else the seconds until there is one.
     pub(super) async fn enter(&self, provider: &str, connection: ConnectionId) -> Result<(), u64> {
-        let Some(bucket) = self.buckets.get(provider) else { return Ok(()) };
+        let Some(bucket) = self.buckets.get(provider) else {
+            return Ok(());
+        };
         loop {
-            let Err(full) = bucket.check_key(&connection) else { return Ok(()) };
+            let Err(full) = bucket.check_key(&connection) else {
+                return Ok(());
+            };
             let wait = full.wait_time_from(self.clock.now());
             if wait > PATIENCE {
                 return Err(wait.as_secs() + 1);

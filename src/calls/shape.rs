@@ -23,10 +23,14 @@ pub(super) struct Place {
 
 /// Reads a cursor that we sealed for the same person and tool.
 pub(super) fn unseal(mac: &Mac, context: &[&[u8]], cursor: Option<&str>) -> Result<Place, String> {
-    let Some(cursor) = cursor else { return Ok(Place::default()) };
+    let Some(cursor) = cursor else {
+        return Ok(Place::default());
+    };
     mac.open(context, cursor)
         .and_then(|text| serde_json::from_str(&text).ok())
-        .ok_or_else(|| "cursor: is not one that this tool gave you; leave it out to start over".to_owned())
+        .ok_or_else(|| {
+            "cursor: is not one that this tool gave you; leave it out to start over".to_owned()
+        })
 }
 
 /// Drops what the caller has already, caps the rest at `max_chars`, and seals where the next page starts.
@@ -57,7 +61,10 @@ pub(super) fn output(
         output.truncated = true;
         keep = 1;
     }
-    let mut next = output.next_cursor.take().map(|cursor| Place { inner: Some(cursor.0), skip: 0 });
+    let mut next = output.next_cursor.take().map(|cursor| Place {
+        inner: Some(cursor.0),
+        skip: 0,
+    });
     if keep < output.items.len() {
         for item in &mut output.items[keep..] {
             item.fields.clear();
@@ -65,9 +72,14 @@ pub(super) fn output(
         output.items.truncate(keep);
         output.truncated = true;
         if pages {
-            next = Some(Place { inner: place.inner, skip: skip + keep });
+            next = Some(Place {
+                inner: place.inner,
+                skip: skip + keep,
+            });
         } else {
-            output.warnings.push("the answer was cut at max_chars; ask for less at once".to_owned());
+            output
+                .warnings
+                .push("the answer was cut at max_chars; ask for less at once".to_owned());
         }
     }
     output.next_cursor = next
@@ -103,8 +115,16 @@ fn clean(value: &mut Value) {
 
 /// About how long a record is as JSON, in characters.
 fn item_chars(item: &Item) -> usize {
-    let named = item.id.len() + item.url.as_ref().map_or(0, String::len) + item.uri.as_ref().map_or(0, String::len);
-    named + 30 + item.fields.iter().map(|(name, value)| name.len() + 4 + chars(value)).sum::<usize>()
+    let named = item.id.len()
+        + item.url.as_ref().map_or(0, String::len)
+        + item.uri.as_ref().map_or(0, String::len);
+    named
+        + 30
+        + item
+            .fields
+            .iter()
+            .map(|(name, value)| name.len() + 4 + chars(value))
+            .sum::<usize>()
 }
 
 fn chars(value: &Value) -> usize {
@@ -113,7 +133,10 @@ fn chars(value: &Value) -> usize {
         Value::String(text) => text.chars().count() + 3,
         Value::Array(list) => list.iter().map(|value| chars(value) + 1).sum::<usize>() + 2,
         Value::Object(map) => {
-            map.iter().map(|(name, value)| name.len() + 4 + chars(value)).sum::<usize>() + 2
+            map.iter()
+                .map(|(name, value)| name.len() + 4 + chars(value))
+                .sum::<usize>()
+                + 2
         }
     }
 }
@@ -122,12 +145,18 @@ fn chars(value: &Value) -> usize {
 fn shorten(item: &mut Item, max_chars: usize) {
     let mut longest = max_chars / 2;
     while item_chars(item) > max_chars && longest >= LEAST_FIELD_CHARS {
-        item.fields.values_mut().for_each(|value| cut(value, longest));
+        item.fields
+            .values_mut()
+            .for_each(|value| cut(value, longest));
         longest /= 2;
     }
     while item_chars(item) > max_chars {
         // Texts are short and it is still too large: a long list or map. The largest field goes.
-        let largest = item.fields.iter().max_by_key(|(_, value)| chars(value)).map(|(name, _)| name.clone());
+        let largest = item
+            .fields
+            .iter()
+            .max_by_key(|(_, value)| chars(value))
+            .map(|(name, _)| name.clone());
         match largest {
             Some(name) => {
                 item.fields.shift_remove(&name);
@@ -154,15 +183,16 @@ mod tests {
     use crate::vault::{Secrets, generate_entry};
 
     fn mac() -> Mac {
-        Secrets::parse(&generate_entry("k").unwrap()).unwrap().mac("cursor")
+        Secrets::parse(&generate_entry("k").unwrap())
+            .unwrap()
+            .mac("cursor")
     }
 
     /// A tool that pages by two upstream pages of four records of about 1,000 characters each.
     fn page(inner: Option<&str>) -> Output {
         let first = inner.is_none();
-        let items = (0..4).map(|at| {
-            Item::new(if first { at } else { at + 4 }).field("text", "x".repeat(1_000))
-        });
+        let items = (0..4)
+            .map(|at| Item::new(if first { at } else { at + 4 }).field("text", "x".repeat(1_000)));
         Output::of(items.collect()).next(first.then(|| Cursor("second".to_owned())))
     }
 
@@ -202,8 +232,17 @@ mod tests {
 
     #[test]
     fn one_record_larger_than_the_cap_is_cut_and_said_to_be() {
-        let item = Item::new("big").field("body", "é".repeat(50_000)).field("list", vec!["y"; 9_000]);
-        let answer = output(Output::one(item), Place::default(), 1_000, false, &mac(), &[]);
+        let item = Item::new("big")
+            .field("body", "é".repeat(50_000))
+            .field("list", vec!["y"; 9_000]);
+        let answer = output(
+            Output::one(item),
+            Place::default(),
+            1_000,
+            false,
+            &mac(),
+            &[],
+        );
         assert!(answer.truncated && item_chars(&answer.items[0]) <= 1_000);
     }
 }

@@ -28,7 +28,7 @@ use crate::store::{AppRow, ConnectionRow, FlowRow, Records, Status};
 use crate::vault::{self, Place, Sealed};
 
 /// How long an attempt may take.
-const FLOW_LIFE: Duration = Duration::from_secs(600);
+const FLOW_LIFE: Duration = Duration::from_mins(10);
 
 /// Where to send the browser.
 #[derive(Debug)]
@@ -126,20 +126,31 @@ impl Connections {
         }
         let row = self.inner.store.app(org, site.provider.id).await.ok()??;
         let client_secret = self.inner.vault.open(&app_place(&row), &row.secret).ok()?;
-        Some(App { client_id: row.client_id, client_secret })
+        Some(App {
+            client_id: row.client_id,
+            client_secret,
+        })
     }
 
     /// Whether `integration` can be connected by the people of `org`: its app is set up, or it needs none.
     pub async fn is_set_up(&self, org: OrgId, provider: &str) -> bool {
         match self.inner.sites.get(provider) {
-            Some(site) if site.provider.auth.oauth2().is_some() => self.app(site, org).await.is_some(),
+            Some(site) if site.provider.auth.oauth2().is_some() => {
+                self.app(site, org).await.is_some()
+            }
             Some(_) => true,
             None => false,
         }
     }
 
     /// Sets the organization's app at a provider. The secret is sealed and never shown again.
-    pub async fn set_app(&self, by: Option<UserId>, org: OrgId, provider: &str, app: &App) -> Result<(), ConnectError> {
+    pub async fn set_app(
+        &self,
+        by: Option<UserId>,
+        org: OrgId,
+        provider: &str,
+        app: &App,
+    ) -> Result<(), ConnectError> {
         let (provider, _) = self.site(provider)?;
         let before = self.inner.store.app(org, provider.id).await?;
         let mut row = AppRow {
@@ -150,9 +161,16 @@ impl Connections {
             version: before.map_or(1, |before| before.version + 1),
             updated_at: self.inner.clock.now(),
         };
-        row.secret = self.inner.vault.seal(&app_place(&row), &app.client_secret)?;
-        let detail = json!({ "provider": provider.id, "client_id": app.client_id, "secret": "changed" });
-        self.inner.audit.record(org, by, "admin.app_set", detail).await?;
+        row.secret = self
+            .inner
+            .vault
+            .seal(&app_place(&row), &app.client_secret)?;
+        let detail =
+            json!({ "provider": provider.id, "client_id": app.client_id, "secret": "changed" });
+        self.inner
+            .audit
+            .record(org, by, "admin.app_set", detail)
+            .await?;
         Ok(self.inner.store.upsert_app(&row).await?)
     }
 
@@ -166,18 +184,24 @@ impl Connections {
         browser: &SecretString,
         return_to: Option<&str>,
     ) -> Result<Started, FlowError> {
-        let provider = integration.providers.first().ok_or(FlowError::NoConsentPage(integration))?;
+        let provider = integration
+            .providers
+            .first()
+            .ok_or(FlowError::NoConsentPage(integration))?;
         let (provider, site) = self.site(provider.id)?;
-        let Auth::OAuth2(oauth) = &provider.auth else { return Err(FlowError::NoConsentPage(integration)) };
+        let Auth::OAuth2(oauth) = &provider.auth else {
+            return Err(FlowError::NoConsentPage(integration));
+        };
         let not_set_up = || FlowError::NotSetUp(integration);
         let app = self.app(site, caller.org).await.ok_or_else(not_set_up)?;
         let endpoints = site.endpoints(oauth).ok_or_else(not_set_up)?;
         let now = self.inner.clock.now();
-        let state = vault::random_secret("").ok_or(ConnectError::Vault(vault::VaultError::Randomness))?;
+        let state =
+            vault::random_secret("").ok_or(ConnectError::Vault(vault::VaultError::Randomness))?;
         let scopes: Vec<&str> = oauth.scopes.iter().map(|scope| scope.name).collect();
         let redirect = self.inner.links.callback(provider.id);
         let hashed = vault::hash(state.expose_secret());
-        let started = oauth::authorize(oauth, &endpoints, &app, redirect, state, &scopes)
+        let started = oauth::authorize(oauth, &endpoints, &app, redirect, &state, &scopes)
             .ok_or_else(not_set_up)?;
         let mut flow = FlowRow {
             id: FlowId::new(now),
@@ -198,7 +222,11 @@ impl Connections {
         let sealed = self.inner.vault.seal(&flow_place(&flow), &started.verifier);
         flow.sealed = Some(sealed.map_err(ConnectError::from)?);
         self.inner.store.insert_flow(&flow).await?;
-        Ok(Started { flow: flow.id, url: started.url, expires_at: flow.expires_at })
+        Ok(Started {
+            flow: flow.id,
+            url: started.url,
+            expires_at: flow.expires_at,
+        })
     }
 
     /// Ends connecting: trades the code, finds out whose account it is, and stores it. Whatever happens is recorded.
@@ -210,9 +238,15 @@ impl Connections {
         callback: Callback,
     ) -> Result<Finished, FlowError> {
         let now = self.inner.clock.now();
-        let taken = self.inner.store.take_flow(&vault::hash(&callback.state), now).await?;
+        let taken = self
+            .inner
+            .store
+            .take_flow(&vault::hash(&callback.state), now)
+            .await?;
         let flow = taken.ok_or(FlowError::Stale)?;
-        let finished = self.finish_flow(caller, provider, browser, &flow, callback).await;
+        let finished = self
+            .finish_flow(caller, provider, browser, &flow, callback)
+            .await;
         let (kind, outcome) = match &finished {
             Ok(done) if done.again => ("connection.reconnected", "connected".to_owned()),
             Ok(_) => ("connection.connected", "connected".to_owned()),
@@ -223,7 +257,11 @@ impl Connections {
             "connection": finished.as_ref().ok().map(|done| done.id),
             "account": finished.as_ref().ok().map(|done| done.label.as_str()),
         });
-        self.inner.audit.record(flow.org_id, Some(caller.user), kind, detail).await.map_err(ConnectError::from)?;
+        self.inner
+            .audit
+            .record(flow.org_id, Some(caller.user), kind, detail)
+            .await
+            .map_err(ConnectError::from)?;
         self.inner.store.finish_flow(flow.id, &outcome, now).await?;
         self.changed(flow.user_id);
         finished
@@ -237,16 +275,22 @@ impl Connections {
         flow: &FlowRow,
         callback: Callback,
     ) -> Result<Finished, FlowError> {
-        let same_browser = browser.map(vault::hash).is_some_and(|hash| flow.browser_hash == Some(hash));
+        let same_browser = browser
+            .map(vault::hash)
+            .is_some_and(|hash| flow.browser_hash == Some(hash));
         if flow.user_id != caller.user || flow.provider != provider || !same_browser {
             return Err(FlowError::Foreign);
         }
         let (provider, site) = self.site(&flow.provider)?;
-        let Auth::OAuth2(oauth) = &provider.auth else { return Err(FlowError::NoConsentPage(site.integration)) };
+        let Auth::OAuth2(oauth) = &provider.auth else {
+            return Err(FlowError::NoConsentPage(site.integration));
+        };
         let code = match (callback.code, callback.error.as_deref()) {
             (Some(code), None) => code,
             (_, Some("access_denied")) => return Err(FlowError::Denied),
-            (_, Some("admin_consent_required" | "consent_required")) => return Err(FlowError::AdminConsent),
+            (_, Some("admin_consent_required" | "consent_required")) => {
+                return Err(FlowError::AdminConsent);
+            }
             (_, Some(word)) => {
                 let said = callback.description.as_deref().unwrap_or(word);
                 return Err(FlowError::Refused(text::clip(&text::scrub(said), 200)));
@@ -257,24 +301,51 @@ impl Connections {
         let app = self.app(site, flow.org_id).await.ok_or_else(not_set_up)?;
         let endpoints = site.endpoints(oauth).ok_or_else(not_set_up)?;
         let sealed = flow.sealed.as_ref().ok_or(FlowError::Stale)?;
-        let verifier = self.inner.vault.open(&flow_place(flow), sealed).map_err(ConnectError::from)?;
+        let verifier = self
+            .inner
+            .vault
+            .open(&flow_place(flow), sealed)
+            .map_err(ConnectError::from)?;
         let redirect = self.inner.links.callback(provider.id);
         let asked_at = self.inner.clock.now();
-        let trade = Trade::Code { code: &code, verifier: &verifier, redirect };
+        let trade = Trade::Code {
+            code: &code,
+            verifier: &verifier,
+            redirect,
+        };
         let tokens = oauth::trade(&self.inner.http, oauth, &endpoints, &app, trade).await;
         let tokens = tokens.map_err(|failure| match failure {
             TokenFailure::Gone(_) => FlowError::Stale,
-            TokenFailure::App(word) => FlowError::Refused(format!("the OAuth app is not accepted ({word})")),
-            TokenFailure::Throttled { .. } => FlowError::Refused("too many requests; try again in a minute".to_owned()),
-            TokenFailure::Transient(reason) | TokenFailure::Unknown(reason) => FlowError::Refused(reason),
+            TokenFailure::App(word) => {
+                FlowError::Refused(format!("the OAuth app is not accepted ({word})"))
+            }
+            TokenFailure::Throttled { .. } => {
+                FlowError::Refused("too many requests; try again in a minute".to_owned())
+            }
+            TokenFailure::Transient(reason) | TokenFailure::Unknown(reason) => {
+                FlowError::Refused(reason)
+            }
         })?;
         let requested = flow.scopes.clone();
-        self.keep(flow.org_id, flow.user_id, site, tokens, asked_at, requested, flow.reconnect, None).await
+        self.keep(
+            flow.org_id,
+            flow.user_id,
+            site,
+            tokens,
+            asked_at,
+            requested,
+            flow.reconnect,
+            None,
+        )
+        .await
     }
 
     /// Finds out whose account these tokens are of and stores them, as a new connection or in the place of the one with
     /// the same account.
-    #[expect(clippy::too_many_arguments, reason = "each is a separate fact of one connection; a struct would only rename them")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a separate fact of one connection; a struct would only rename them"
+    )]
     pub(super) async fn keep(
         &self,
         org: OrgId,
@@ -295,15 +366,23 @@ impl Connections {
         row.base_url = base_url;
         let life = Life::of(&tokens, asked_at, &row);
         let tokens = match provider.auth {
-            Auth::OAuth2(_) => Tokens::OAuth { access: tokens.access_token, refresh: tokens.refresh_token },
+            Auth::OAuth2(_) => Tokens::OAuth {
+                access: tokens.access_token,
+                refresh: tokens.refresh_token,
+            },
             Auth::ApiKey(_) | Auth::None => Tokens::Key(tokens.access_token),
         };
         let found = self.identify(site, &row, &tokens).await?;
         if let Some(id) = reconnect {
             let before = self.inner.store.connection(id).await?;
-            if let Some(before) = before.filter(|before| before.user_id == user && before.subject != found.id) {
+            if let Some(before) =
+                before.filter(|before| before.user_id == user && before.subject != found.id)
+            {
                 self.revoke_tokens(&row, site, &tokens).await;
-                return Err(FlowError::WrongAccount { expected: handle(&before), found: found.label });
+                return Err(FlowError::WrongAccount {
+                    expected: handle(&before),
+                    found: found.label,
+                });
             }
         }
         row.subject = found.id;
@@ -312,7 +391,11 @@ impl Connections {
         row.access_expires_at = life.access_expires_at;
         row.refresh_expires_at = life.refresh_expires_at;
         row.next_refresh_at = life.next_refresh_at.filter(|_| tokens.can_refresh());
-        let before = self.inner.store.connection_by_subject(user, provider.id, &row.subject).await?;
+        let before = self
+            .inner
+            .store
+            .connection_by_subject(user, provider.id, &row.subject)
+            .await?;
         let again = before.is_some();
         if let Some(before) = before {
             row.id = before.id;
@@ -320,7 +403,12 @@ impl Connections {
             row.alias.clone_from(&before.alias);
             row.token_version = before.token_version + 1;
             row.sealed = tokens.seal(&self.inner.vault, &row, row.token_version)?;
-            if !self.inner.store.reconnect(&row, before.token_version).await? {
+            if !self
+                .inner
+                .store
+                .reconnect(&row, before.token_version)
+                .await?
+            {
                 return Err(ConnectError::Unavailable.into());
             }
         } else {
@@ -329,23 +417,47 @@ impl Connections {
         }
         self.changed(user);
         let granted = granted(&row, provider.auth.oauth2());
-        let missing = provider.auth.oauth2().map(|oauth| missing(oauth, &granted)).unwrap_or_default();
-        Ok(Finished { integration, id: row.id, label: row.label, missing, again })
+        let missing = provider
+            .auth
+            .oauth2()
+            .map(|oauth| missing(oauth, &granted))
+            .unwrap_or_default();
+        Ok(Finished {
+            integration,
+            id: row.id,
+            label: row.label,
+            missing,
+            again,
+        })
     }
 
-    async fn identify(&self, site: &Site, row: &ConnectionRow, tokens: &Tokens) -> Result<Account, FlowError> {
+    async fn identify(
+        &self,
+        site: &Site,
+        row: &ConnectionRow,
+        tokens: &Tokens,
+    ) -> Result<Account, FlowError> {
         let provider: &'static Provider = site.provider;
         let credential = match provider.auth {
             Auth::None => None,
-            Auth::ApiKey(_) | Auth::OAuth2(_) => {
-                Some(Credential::new(provider.api.credential, tokens.bearer(), 0).ok_or(ConnectError::Secret)?)
-            }
+            Auth::ApiKey(_) | Auth::OAuth2(_) => Some(
+                Credential::new(provider.api.credential, tokens.bearer(), 0)
+                    .ok_or(ConnectError::Secret)?,
+            ),
         };
         let base = match &row.base_url {
-            Some(url) => std::sync::Arc::new(url::Url::parse(url).map_err(|_| ConnectError::Secret)?),
+            Some(url) => {
+                std::sync::Arc::new(url::Url::parse(url).map_err(|_| ConnectError::Secret)?)
+            }
             None => std::sync::Arc::clone(&site.api),
         };
-        let api = ProviderClient::new(self.inner.http.clone(), &provider.api, base, credential, None);
+        let api = ProviderClient::new(
+            self.inner.http.clone(),
+            &provider.api,
+            base,
+            credential,
+            None,
+        );
         let cx = Cx {
             provider,
             api,
@@ -395,7 +507,12 @@ fn blank(org: OrgId, user: UserId, site: &Site, now: Timestamp) -> ConnectionRow
 }
 
 fn missing(oauth: &'static OAuth2, granted: &Granted) -> Vec<(&'static str, &'static str)> {
-    oauth.scopes.iter().filter(|scope| !granted.has(scope.name)).map(|scope| (scope.name, scope.why)).collect()
+    oauth
+        .scopes
+        .iter()
+        .filter(|scope| !granted.has(scope.name))
+        .map(|scope| (scope.name, scope.why))
+        .collect()
 }
 
 pub(super) fn app_place(row: &AppRow) -> Place<'_> {

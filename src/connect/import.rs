@@ -4,9 +4,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::Connections;
 use super::error::ConnectError;
 use super::flow::{Finished, FlowError};
-use super::Connections;
 use crate::ids::{OrgId, UserId};
 use crate::kit::integration::{Auth, TokenSet};
 
@@ -31,8 +31,12 @@ pub struct Import {
     base_url: Option<url::Url>,
 }
 
-fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
-    Ok(Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty()).map(SecretString::from))
+fn secret<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SecretString>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?
+        .filter(|text| !text.is_empty())
+        .map(SecretString::from))
 }
 
 impl Connections {
@@ -48,11 +52,21 @@ impl Connections {
         let wrong = |what: &str| FlowError::Refused(format!("the credential file {what}"));
         let token = match (&provider.auth, import.access_token, import.api_key) {
             (Auth::OAuth2(_), Some(token), None) | (Auth::ApiKey(_), None, Some(token)) => token,
-            (Auth::OAuth2(_), _, _) => return Err(wrong("must have `access_token` and no `api_key`")),
-            (Auth::ApiKey(_), _, _) => return Err(wrong("must have `api_key` and no `access_token`")),
-            (Auth::None, _, _) => return Err(wrong("is not needed: this provider is open to everyone")),
+            (Auth::OAuth2(_), _, _) => {
+                return Err(wrong("must have `access_token` and no `api_key`"));
+            }
+            (Auth::ApiKey(_), _, _) => {
+                return Err(wrong("must have `api_key` and no `access_token`"));
+            }
+            (Auth::None, _, _) => {
+                return Err(wrong("is not needed: this provider is open to everyone"));
+            }
         };
-        if token.expose_secret().chars().any(|c| c.is_control() || c.is_whitespace()) {
+        if token
+            .expose_secret()
+            .chars()
+            .any(|c| c.is_control() || c.is_whitespace())
+        {
             return Err(wrong("holds a token with spaces or line breaks"));
         }
         let tokens = TokenSet {
@@ -65,9 +79,16 @@ impl Connections {
         let now = self.inner.clock.now();
         let requested = import.scopes.unwrap_or_default();
         let base_url = import.base_url.map(String::from);
-        let done = self.keep(org, user, site, tokens, now, requested, None, base_url).await?;
-        let detail = json!({ "connection": done.id, "provider": provider.id, "account": done.label });
-        let recorded = self.inner.audit.record(org, Some(user), "connection.imported", detail).await;
+        let done = self
+            .keep(org, user, site, tokens, now, requested, None, base_url)
+            .await?;
+        let detail =
+            json!({ "connection": done.id, "provider": provider.id, "account": done.label });
+        let recorded = self
+            .inner
+            .audit
+            .record(org, Some(user), "connection.imported", detail)
+            .await;
         recorded.map_err(ConnectError::from)?;
         Ok(done)
     }

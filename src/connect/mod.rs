@@ -26,7 +26,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::ids::{ConnectionId, UserId};
 use crate::kit::client::{Credential, ProviderClient, Rejected};
 use crate::kit::error::ProviderError;
-use crate::kit::integration::{Account, Auth, Integration, OAuth2};
+use crate::kit::integration::{Account, Auth, Integration, OAuth2, Provider};
 use crate::kit::tool::{Granted, Needs};
 use crate::links::Links;
 use crate::store::{ConnectionRow, Records, Status, Store, StoreError};
@@ -46,7 +46,7 @@ const REMEMBERED: Duration = Duration::from_secs(5);
 /// How many people's connections are remembered.
 const PEOPLE: u64 = 10_000;
 /// An access token with less life than this is refreshed before it is used.
-const SKEW: Duration = Duration::from_secs(60);
+const SKEW: Duration = Duration::from_mins(1);
 
 /// The connections of everyone. Cheap to clone.
 #[derive(Clone)]
@@ -94,6 +94,8 @@ pub struct Parts {
 pub struct Opened {
     /// Which connection it is.
     pub id: ConnectionId,
+    /// The provider it is at.
+    pub provider: &'static Provider,
     /// Whose account it is at the provider.
     pub account: Account,
     /// What was granted.
@@ -139,7 +141,9 @@ impl Connections {
                     None => self.inner.people.invalidate_all(),
                 },
                 Ok(Heard::Change(_)) => {}
-                Ok(Heard::Everything) | Err(RecvError::Lagged(_)) => self.inner.people.invalidate_all(),
+                Ok(Heard::Everything) | Err(RecvError::Lagged(_)) => {
+                    self.inner.people.invalidate_all()
+                }
                 Err(RecvError::Closed) => return,
             }
         }
@@ -198,7 +202,11 @@ impl Connections {
 
     /// The scopes of a connection, with everything they imply.
     pub fn granted(&self, row: &ConnectionRow) -> Granted {
-        let oauth = self.inner.sites.get(&row.provider).and_then(|site| site.provider.auth.oauth2());
+        let oauth = self
+            .inner
+            .sites
+            .get(&row.provider)
+            .and_then(|site| site.provider.auth.oauth2());
         granted(row, oauth)
     }
 
@@ -231,6 +239,7 @@ impl Connections {
         self.used(row.id);
         Ok(Opened {
             id: row.id,
+            provider,
             account: account(row),
             granted: granted(row, provider.auth.oauth2()),
             client,
@@ -244,20 +253,23 @@ impl Connections {
         Arc::new(move |version| {
             let connections = connections.clone();
             Box::pin(async move {
-                connections.renew(id, version, integration).await.map_err(|error| match error {
-                    ConnectError::Provider(error) => error,
-                    ConnectError::Unavailable | ConnectError::Store(_) | ConnectError::Later { .. } => {
-                        ProviderError::Unavailable {
+                connections
+                    .renew(id, version, integration)
+                    .await
+                    .map_err(|error| match error {
+                        ConnectError::Provider(error) => error,
+                        ConnectError::Unavailable
+                        | ConnectError::Store(_)
+                        | ConnectError::Later { .. } => ProviderError::Unavailable {
                             reason: "its access token cannot be renewed now".to_owned(),
-                        }
-                    }
-                    _ => ProviderError::Unauthorized,
-                })
+                        },
+                        _ => ProviderError::Unauthorized,
+                    })
             })
         })
     }
 
-    fn site(&self, provider: &str) -> Result<(&'static crate::kit::integration::Provider, &Site), ConnectError> {
+    fn site(&self, provider: &str) -> Result<(&'static Provider, &Site), ConnectError> {
         self.inner
             .sites
             .get(provider)
@@ -273,23 +285,38 @@ impl Connections {
 
     fn used(&self, id: ConnectionId) {
         let now = self.inner.clock.now();
-        self.inner.used.lock().unwrap_or_else(PoisonError::into_inner).insert(id, now);
+        self.inner
+            .used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, now);
     }
 
     /// Writes down when connections were last used. A job calls it every few seconds, so that a call does not wait for
     /// it.
     pub async fn flush_used(&self) -> Result<(), StoreError> {
-        let used = std::mem::take(&mut *self.inner.used.lock().unwrap_or_else(PoisonError::into_inner));
+        let used = std::mem::take(
+            &mut *self
+                .inner
+                .used
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         if used.is_empty() {
             return Ok(());
         }
-        self.inner.store.touch_connections(&used.into_iter().collect::<Vec<_>>()).await
+        self.inner
+            .store
+            .touch_connections(&used.into_iter().collect::<Vec<_>>())
+            .await
     }
 }
 
 impl std::fmt::Debug for Connections {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connections").field("owner", &self.inner.owner).finish_non_exhaustive()
+        f.debug_struct("Connections")
+            .field("owner", &self.inner.owner)
+            .finish_non_exhaustive()
     }
 }
 
@@ -300,7 +327,7 @@ fn http_client() -> Result<reqwest::Client, ConnectError> {
         .no_proxy()
         .connect_timeout(Duration::from_secs(5))
         .tcp_nodelay(true)
-        .pool_idle_timeout(Duration::from_secs(60))
+        .pool_idle_timeout(Duration::from_mins(1))
         .user_agent(concat!("workbench-mcp/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| ConnectError::Http(error.to_string()))
@@ -312,20 +339,29 @@ fn choose(
     integration: &'static Integration,
     wanted: Option<&str>,
 ) -> Result<Arc<ConnectionRow>, ConnectError> {
-    let all: Vec<&Arc<ConnectionRow>> =
-        rows.iter().filter(|row| row.integration == integration.id).collect();
+    let all: Vec<&Arc<ConnectionRow>> = rows
+        .iter()
+        .filter(|row| row.integration == integration.id)
+        .collect();
     if all.is_empty() {
         return Err(ConnectError::Missing(integration));
     }
     let fits: Vec<&Arc<ConnectionRow>> = match wanted {
         None => all.clone(),
-        Some(wanted) => all.iter().copied().filter(|row| named(row, wanted)).collect(),
+        Some(wanted) => all
+            .iter()
+            .copied()
+            .filter(|row| named(row, wanted))
+            .collect(),
     };
     match fits.as_slice() {
         [one] => return Ok(Arc::clone(one)),
         // A dead account beside one live one is no choice for the caller.
         [_, _, ..] if wanted.is_none() => {
-            let live: Vec<_> = fits.iter().filter(|row| row.status == Status::Connected).collect();
+            let live: Vec<_> = fits
+                .iter()
+                .filter(|row| row.status == Status::Connected)
+                .collect();
             if let [one] = live.as_slice() {
                 return Ok(Arc::clone(one));
             }
@@ -334,16 +370,23 @@ fn choose(
     }
     let choices = all.iter().map(|row| handle(row)).collect();
     Err(match wanted {
-        Some(wanted) if fits.is_empty() => {
-            ConnectError::NoSuchAccount { wanted: wanted.to_owned(), choices }
-        }
-        _ => ConnectError::Ambiguous { integration, choices },
+        Some(wanted) if fits.is_empty() => ConnectError::NoSuchAccount {
+            wanted: wanted.to_owned(),
+            choices,
+        },
+        _ => ConnectError::Ambiguous {
+            integration,
+            choices,
+        },
     })
 }
 
 fn named(row: &ConnectionRow, wanted: &str) -> bool {
     let same = |text: &str| text.eq_ignore_ascii_case(wanted);
-    same(&row.label) || same(&row.subject) || row.alias.as_deref().is_some_and(same) || row.id.to_string() == wanted
+    same(&row.label)
+        || same(&row.subject)
+        || row.alias.as_deref().is_some_and(same)
+        || row.id.to_string() == wanted
 }
 
 /// What addresses and the `account` argument call a connection.
@@ -362,7 +405,9 @@ fn account(row: &ConnectionRow) -> Account {
 
 /// The scopes of a connection with everything they imply at its provider.
 fn granted(row: &ConnectionRow, oauth: Option<&OAuth2>) -> Granted {
-    let Some(scopes) = &row.scopes else { return Granted::Unknown };
+    let Some(scopes) = &row.scopes else {
+        return Granted::Unknown;
+    };
     let mut all = scopes.clone();
     let mut at = 0;
     while let Some(scope) = all.get(at).cloned() {

@@ -6,6 +6,8 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use oauth2::basic::BasicClient;
 use oauth2::{
     AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet,
@@ -56,9 +58,16 @@ pub(super) struct Endpoints {
 
 type Client = BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 
-fn client(oauth: &OAuth2, endpoints: &Endpoints, app: &App, redirect: Option<String>) -> Option<Client> {
+fn client(
+    oauth: &OAuth2,
+    endpoints: &Endpoints,
+    app: &App,
+    redirect: Option<String>,
+) -> Option<Client> {
     let client = BasicClient::new(ClientId::new(app.client_id.clone()))
-        .set_client_secret(ClientSecret::new(app.client_secret.expose_secret().to_owned()))
+        .set_client_secret(ClientSecret::new(
+            app.client_secret.expose_secret().to_owned(),
+        ))
         .set_auth_type(match oauth.client_auth {
             ClientAuth::Body => AuthType::RequestBody,
             ClientAuth::Basic => AuthType::BasicAuth,
@@ -71,10 +80,9 @@ fn client(oauth: &OAuth2, endpoints: &Endpoints, app: &App, redirect: Option<Str
     }
 }
 
-/// A started authorization: where to send the browser, and what the callback must bring or we must keep.
+/// A started authorization: where to send the browser, and what we must keep for the callback.
 pub(super) struct Started {
     pub(super) url: Url,
-    pub(super) state: SecretString,
     pub(super) verifier: SecretString,
 }
 
@@ -84,7 +92,7 @@ pub(super) fn authorize(
     endpoints: &Endpoints,
     app: &App,
     redirect: String,
-    state: SecretString,
+    state: &SecretString,
     scopes: &[&str],
 ) -> Option<Started> {
     let client = client(oauth, endpoints, app, Some(redirect))?;
@@ -93,7 +101,10 @@ pub(super) fn authorize(
     let mut request = client.authorize_url(|| CsrfToken::new(carried));
     let (optional, required): (Vec<&str>, Vec<&str>) = scopes.iter().partition(|name| {
         oauth.optional_scope_param.is_some()
-            && oauth.scopes.iter().any(|scope| scope.name == **name && scope.optional)
+            && oauth
+                .scopes
+                .iter()
+                .any(|scope| scope.name == **name && scope.optional)
     });
     if oauth.scope_separator == ' ' {
         for scope in required {
@@ -113,13 +124,20 @@ pub(super) fn authorize(
         request = request.set_pkce_challenge(challenge);
     }
     let (url, _) = request.url();
-    Some(Started { url, state, verifier: SecretString::from(verifier.into_secret()) })
+    Some(Started {
+        url,
+        verifier: SecretString::from(verifier.into_secret()),
+    })
 }
 
 /// What to trade for tokens.
 pub(super) enum Trade<'a> {
     /// RFC 6749 §4.1.3.
-    Code { code: &'a str, verifier: &'a SecretString, redirect: String },
+    Code {
+        code: &'a str,
+        verifier: &'a SecretString,
+        redirect: String,
+    },
     /// RFC 6749 §6.
     Refresh(&'a SecretString),
 }
@@ -138,24 +156,11 @@ pub(super) async fn trade(
     };
     let client = client(oauth, endpoints, app, redirect)
         .ok_or_else(|| TokenFailure::App("the public URL makes no redirect address".to_owned()))?;
-    // The crate's own reading of the answer is too strict for real providers, so the answer is kept as it came.
-    let raw: Mutex<Option<Raw>> = Mutex::new(None);
-    let send = |request: HttpRequest| {
-        let raw = &raw;
-        async move {
-            let answer = send(http, request).await;
-            let shown = match &answer {
-                Raw::Answer { status, body, .. } => {
-                    let mut response = HttpResponse::new(body.clone());
-                    *response.status_mut() = http::StatusCode::from_u16(*status).unwrap_or_default();
-                    Ok(response)
-                }
-                Raw::Failed(_) => Err(std::io::Error::other("no answer")),
-            };
-            *raw.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-            shown
-        }
+    let wire = Wire {
+        http: http.clone(),
+        raw: Mutex::new(None),
     };
+    // What the crate makes of the answer does not matter: it is read below, as it came.
     let _read_below = match &trade {
         Trade::Code { code, verifier, .. } => {
             let mut request = client.exchange_code(AuthorizationCode::new((*code).to_owned()));
@@ -163,19 +168,63 @@ pub(super) async fn trade(
                 let verifier = PkceCodeVerifier::new(verifier.expose_secret().to_owned());
                 request = request.set_pkce_verifier(verifier);
             }
-            request.request_async(&send).await.is_ok()
+            request.request_async(&wire).await.is_ok()
         }
         Trade::Refresh(token) => {
             let token = RefreshToken::new(token.expose_secret().to_owned());
-            client.exchange_refresh_token(&token).request_async(&send).await.is_ok()
+            client
+                .exchange_refresh_token(&token)
+                .request_async(&wire)
+                .await
+                .is_ok()
         }
     };
-    let raw = raw.into_inner().unwrap_or_else(PoisonError::into_inner);
-    classify(oauth, raw.unwrap_or_else(|| Raw::Failed(TokenFailure::Transient("nothing was sent".to_owned()))))
+    let raw = wire
+        .raw
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner);
+    classify(
+        oauth,
+        raw.unwrap_or_else(|| Raw::Failed(TokenFailure::Transient("nothing was sent".to_owned()))),
+    )
+}
+
+/// Carries the crate's requests and keeps each answer as it came, because the crate reads answers more strictly than
+/// real providers write them.
+struct Wire {
+    http: reqwest::Client,
+    raw: Mutex<Option<Raw>>,
+}
+
+impl<'c> oauth2::AsyncHttpClient<'c> for Wire {
+    type Error = std::io::Error;
+    type Future = BoxFuture<'c, Result<HttpResponse, std::io::Error>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        async move {
+            let answer = send(&self.http, request).await;
+            let shown = match &answer {
+                Raw::Answer { status, body, .. } => {
+                    let mut response = HttpResponse::new(body.clone());
+                    *response.status_mut() =
+                        http::StatusCode::from_u16(*status).unwrap_or_default();
+                    Ok(response)
+                }
+                Raw::Failed(_) => Err(std::io::Error::other("no answer")),
+            };
+            *self.raw.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+            shown
+        }
+        .boxed()
+    }
 }
 
 enum Raw {
-    Answer { status: u16, retry_after_s: Option<u64>, body: Vec<u8> },
+    Answer {
+        status: u16,
+        retry_after_s: Option<u64>,
+        body: Vec<u8>,
+    },
     Failed(TokenFailure),
 }
 
@@ -192,9 +241,15 @@ async fn send(http: &reqwest::Client, request: HttpRequest) -> Raw {
     let mut response = match sent {
         Ok(response) => response,
         Err(error) if error.is_connect() => {
-            return Raw::Failed(TokenFailure::Transient("the token endpoint could not be reached".to_owned()));
+            return Raw::Failed(TokenFailure::Transient(
+                "the token endpoint could not be reached".to_owned(),
+            ));
         }
-        Err(_) => return Raw::Failed(TokenFailure::Unknown("the token endpoint did not answer".to_owned())),
+        Err(_) => {
+            return Raw::Failed(TokenFailure::Unknown(
+                "the token endpoint did not answer".to_owned(),
+            ));
+        }
     };
     let status = response.status().as_u16();
     let retry_after_s = response
@@ -204,10 +259,20 @@ async fn send(http: &reqwest::Client, request: HttpRequest) -> Raw {
     let mut body = Vec::new();
     loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_ANSWER => body.extend_from_slice(&chunk),
-            Ok(None) => return Raw::Answer { status, retry_after_s, body },
+            Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_ANSWER => {
+                body.extend_from_slice(&chunk)
+            }
+            Ok(None) => {
+                return Raw::Answer {
+                    status,
+                    retry_after_s,
+                    body,
+                };
+            }
             Ok(Some(_)) | Err(_) => {
-                return Raw::Failed(TokenFailure::Unknown("the token endpoint's answer broke off".to_owned()));
+                return Raw::Failed(TokenFailure::Unknown(
+                    "the token endpoint's answer broke off".to_owned(),
+                ));
             }
         }
     }
@@ -215,39 +280,58 @@ async fn send(http: &reqwest::Client, request: HttpRequest) -> Raw {
 
 fn classify(oauth: &OAuth2, raw: Raw) -> Result<TokenSet, TokenFailure> {
     let (status, retry_after_s, body) = match raw {
-        Raw::Answer { status, retry_after_s, body } => (status, retry_after_s, body),
+        Raw::Answer {
+            status,
+            retry_after_s,
+            body,
+        } => (status, retry_after_s, body),
         Raw::Failed(failure) => return Err(failure),
     };
     if status == 429 {
-        return Err(TokenFailure::Throttled { retry_after_s: retry_after_s.unwrap_or(60) });
+        return Err(TokenFailure::Throttled {
+            retry_after_s: retry_after_s.unwrap_or(60),
+        });
     }
     if status >= 500 {
-        return Err(TokenFailure::Transient(format!("the token endpoint answered {status}")));
+        return Err(TokenFailure::Transient(format!(
+            "the token endpoint answered {status}"
+        )));
     }
     let Ok(answer) = serde_json::from_slice::<Value>(&body) else {
         return Err(if (200..300).contains(&status) {
             TokenFailure::Unknown("the token endpoint answered no JSON".to_owned())
         } else {
-            TokenFailure::Transient(format!("the token endpoint answered {status} without a reason"))
+            TokenFailure::Transient(format!(
+                "the token endpoint answered {status} without a reason"
+            ))
         });
     };
-    let word = ["error", "status"].iter().find_map(|name| answer.get(name)?.as_str());
+    let word = ["error", "status"]
+        .iter()
+        .find_map(|name| answer.get(name)?.as_str());
     let failed = answer.get("error").is_some() || !(200..300).contains(&status);
     if !failed {
-        return (oauth.read_token)(&answer).map_err(|error| TokenFailure::Unknown(error.to_string()));
+        return (oauth.read_token)(&answer)
+            .map_err(|error| TokenFailure::Unknown(error.to_string()));
     }
     let word = text::clip(&text::scrub(word.unwrap_or("no reason given")), 100);
     let is = |known: &[&str]| known.contains(&word.as_str());
     if is(&["invalid_grant"]) || is(oauth.gone_errors) {
         return Err(TokenFailure::Gone(word));
     }
-    let app_words =
-        ["invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope"];
+    let app_words = [
+        "invalid_client",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "invalid_scope",
+    ];
     if is(&app_words) || is(oauth.app_errors) || status == 401 {
         return Err(TokenFailure::App(word));
     }
     if is(&["slow_down", "temporarily_unavailable"]) {
-        return Err(TokenFailure::Throttled { retry_after_s: retry_after_s.unwrap_or(60) });
+        return Err(TokenFailure::Throttled {
+            retry_after_s: retry_after_s.unwrap_or(60),
+        });
     }
     Err(TokenFailure::Transient(word))
 }

@@ -29,17 +29,17 @@ use crate::kit::integration::{Auth, Integration, Rotation, TokenSet};
 use crate::store::{ConnectionRow, Failed, Rotated, Status, StoreError};
 
 /// How long a replica may hold a refresh. At least four times [`oauth::TOKEN_TIMEOUT`].
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 /// How long a caller waits for a refresh.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long a refresh tries to get the lease.
 const CONTEST: Duration = Duration::from_secs(20);
 /// How long an exchanged token is kept in memory while the database does not take it.
-const SAVING: Duration = Duration::from_secs(300);
+const SAVING: Duration = Duration::from_mins(5);
 /// Between two attempts that callers cause while the schedule says to wait, and between two forced ones.
-const PROBE: Duration = Duration::from_secs(60);
+const PROBE: Duration = Duration::from_mins(1);
 /// How long an organization's app rests after the provider refused it.
-const APP_REST: Duration = Duration::from_secs(600);
+const APP_REST: Duration = Duration::from_mins(10);
 /// The failure that deactivates a connection.
 const LAST_FAILURE: i64 = 10;
 /// Minutes after the first, second … failure before the next attempt counts; nine waits, more than a day in all.
@@ -82,7 +82,9 @@ impl Connections {
         row: Arc<ConnectionRow>,
         integration: &'static Integration,
     ) -> Result<Arc<ConnectionRow>, ConnectError> {
-        let Some(expires_at) = row.access_expires_at else { return Ok(row) };
+        let Some(expires_at) = row.access_expires_at else {
+            return Ok(row);
+        };
         let now = self.inner.clock.now();
         // Short lives, as the sandbox's, would otherwise always be within the skew.
         let ahead = expires_at.since(row.next_refresh_at.unwrap_or(expires_at));
@@ -106,14 +108,23 @@ impl Connections {
     fn may_try(&self, row: &ConnectionRow, now: Timestamp) -> Result<(), ConnectError> {
         let resting = locked(&self.inner.refreshes.resting);
         if let Some((_, reason)) = resting.get(&row.provider).filter(|(until, _)| *until > now) {
-            return Err(ConnectError::App { integration: row.integration.clone(), reason: reason.clone() });
+            return Err(ConnectError::App {
+                integration: row.integration.clone(),
+                reason: reason.clone(),
+            });
         }
         drop(resting);
-        let Some(retry_at) = row.retry_at.filter(|at| *at > now) else { return Ok(()) };
+        let Some(retry_at) = row.retry_at.filter(|at| *at > now) else {
+            return Ok(());
+        };
         let mut probes = locked(&self.inner.refreshes.probes);
         match probes.get(&row.id) {
             Some(at) if now.since(*at) < PROBE => Err(ConnectError::Later {
-                retry_after_s: retry_at.since(now).min(PROBE.saturating_sub(now.since(*at))).as_secs().max(1),
+                retry_after_s: retry_at
+                    .since(now)
+                    .min(PROBE.saturating_sub(now.since(*at)))
+                    .as_secs()
+                    .max(1),
             }),
             _ => {
                 probes.insert(row.id, now);
@@ -130,7 +141,12 @@ impl Connections {
         version: i64,
         integration: &'static Integration,
     ) -> Result<Credential, ConnectError> {
-        let row = self.inner.store.connection(id).await?.ok_or(ConnectError::Missing(integration))?;
+        let row = self
+            .inner
+            .store
+            .connection(id)
+            .await?
+            .ok_or(ConnectError::Missing(integration))?;
         let row = Arc::new(row);
         let (provider, _) = self.site(&row.provider)?;
         let row = if row.token_version == version {
@@ -138,7 +154,13 @@ impl Connections {
             let forced = locked(&self.inner.refreshes.forced).get(&id).copied();
             let renewed_in_vain =
                 forced.is_some_and(|(made, at)| made == version && now.since(at) < PROBE);
-            let refreshable = matches!(self.unseal(&row)?, Tokens::OAuth { refresh: Some(_), .. });
+            let refreshable = matches!(
+                self.unseal(&row)?,
+                Tokens::OAuth {
+                    refresh: Some(_),
+                    ..
+                }
+            );
             if renewed_in_vain || !refreshable {
                 self.expire(&row, "rejected").await?;
                 return Err(dead(&row, integration, Status::Expired));
@@ -158,8 +180,11 @@ impl Connections {
 
     /// Sets a connection to Expired because the provider will have no more of it.
     async fn expire(&self, row: &ConnectionRow, reason: &str) -> Result<(), StoreError> {
-        let set =
-            self.inner.store.set_status(row.id, row.token_version, Status::Expired, Some(reason)).await?;
+        let set = self
+            .inner
+            .store
+            .set_status(row.id, row.token_version, Status::Expired, Some(reason))
+            .await?;
         if set {
             self.changed(row.user_id);
             self.note("connection.expired", row, reason).await;
@@ -172,9 +197,16 @@ impl Connections {
         let now = self.inner.clock.now();
         let due = self.inner.store.connections_due(now, limit).await?;
         let resting = locked(&self.inner.refreshes.resting).clone();
-        let rested = |row: &ConnectionRow| resting.get(&row.provider).is_none_or(|(until, _)| *until <= now);
-        let flights: Vec<Flight> =
-            due.into_iter().filter(rested).map(|row| self.fly(&Arc::new(row))).collect();
+        let rested = |row: &ConnectionRow| {
+            resting
+                .get(&row.provider)
+                .is_none_or(|(until, _)| *until <= now)
+        };
+        let flights: Vec<Flight> = due
+            .into_iter()
+            .filter(rested)
+            .map(|row| self.fly(&Arc::new(row)))
+            .collect();
         let count = flights.len();
         futures_util::future::join_all(flights).await;
         Ok(count)
@@ -200,7 +232,9 @@ impl Connections {
             locked(&connections.inner.refreshes.flying).remove(&id);
             flown
         });
-        let flight = async move { task.await.unwrap_or(Flown::Unavailable) }.boxed().shared();
+        let flight = async move { task.await.unwrap_or(Flown::Unavailable) }
+            .boxed()
+            .shared();
         flying.insert(row.id, flight.clone());
         flight
     }
@@ -223,8 +257,11 @@ impl Connections {
             }
             let now = self.inner.clock.now();
             let owner = &self.inner.owner;
-            let claim =
-                self.inner.store.claim_refresh(id, row.token_version, owner, now, now.plus(LEASE)).await;
+            let claim = self
+                .inner
+                .store
+                .claim_refresh(id, row.token_version, owner, now, now.plus(LEASE))
+                .await;
             match claim {
                 Ok(true) => return self.exchange(row).await,
                 Ok(false) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -236,23 +273,32 @@ impl Connections {
 
     /// The exchange itself, by the holder of the lease.
     async fn exchange(&self, row: ConnectionRow) -> Flown {
-        let Ok((provider, site)) = self.site(&row.provider) else { return Flown::Unavailable };
-        let Auth::OAuth2(oauth) = &provider.auth else { return Flown::Dead(Status::Expired) };
+        let Ok((provider, site)) = self.site(&row.provider) else {
+            return Flown::Unavailable;
+        };
+        let Auth::OAuth2(oauth) = &provider.auth else {
+            return Flown::Dead(Status::Expired);
+        };
         let refresh = match self.unseal(&row) {
-            Ok(Tokens::OAuth { refresh: Some(refresh), .. }) => refresh,
+            Ok(Tokens::OAuth {
+                refresh: Some(refresh),
+                ..
+            }) => refresh,
             Ok(_) => return self.gone(&row, "no_refresh_token").await,
             Err(ConnectError::Vault(crate::vault::VaultError::Integrity)) => {
                 return self.gone(&row, "integrity").await;
             }
             Err(_) => return self.failed(&row, "the vault cannot open it").await,
         };
-        let (Some(app), Some(endpoints)) = (self.app(site, row.org_id).await, site.endpoints(oauth))
+        let (Some(app), Some(endpoints)) =
+            (self.app(site, row.org_id).await, site.endpoints(oauth))
         else {
             return self.app_refused(&row, "not set up").await;
         };
         let http = &self.inner.http;
         let asked_at = self.inner.clock.now();
-        let mut answer = oauth::trade(http, oauth, &endpoints, &app, Trade::Refresh(&refresh)).await;
+        let mut answer =
+            oauth::trade(http, oauth, &endpoints, &app, Trade::Refresh(&refresh)).await;
         // Somebody's unfinished attempt, or our own request without an answer, may have used the token up.
         let mut maybe_used = row.attempt_started_at.is_some();
         if let Err(TokenFailure::Unknown(_)) = &answer {
@@ -264,12 +310,14 @@ impl Connections {
             Ok(tokens) => self.save(row, tokens, refresh, asked_at).await,
             Err(TokenFailure::Gone(_)) => {
                 let lost = maybe_used && oauth.rotation == Rotation::Strict;
-                self.gone(&row, if lost { "lost_rotation" } else { "revoked" }).await
+                self.gone(&row, if lost { "lost_rotation" } else { "revoked" })
+                    .await
             }
             Err(TokenFailure::App(word)) => self.app_refused(&row, &word).await,
             Err(TokenFailure::Throttled { retry_after_s }) => {
                 let wait = Duration::from_secs(retry_after_s.clamp(1, 3_600));
-                self.give_back(&row, row.failures, Some(wait), "rate_limited").await;
+                self.give_back(&row, row.failures, Some(wait), "rate_limited")
+                    .await;
                 Flown::Later(wait.as_secs())
             }
             Err(TokenFailure::Transient(reason) | TokenFailure::Unknown(reason)) => {
@@ -288,7 +336,10 @@ impl Connections {
     ) -> Flown {
         let life = Life::of(&tokens, asked_at, &row);
         let scopes = tokens.scopes;
-        let sealed = Tokens::OAuth { access: tokens.access_token, refresh: tokens.refresh_token.or(Some(used)) };
+        let sealed = Tokens::OAuth {
+            access: tokens.access_token,
+            refresh: tokens.refresh_token.or(Some(used)),
+        };
         let Ok(sealed) = sealed.seal(&self.inner.vault, &row, row.token_version + 1) else {
             return self.failed(&row, "the vault cannot seal it").await;
         };
@@ -302,7 +353,12 @@ impl Connections {
         let started = tokio::time::Instant::now();
         let mut wait = Duration::from_millis(20);
         loop {
-            match self.inner.store.rotate(row.id, row.token_version, &rotated).await {
+            match self
+                .inner
+                .store
+                .rotate(row.id, row.token_version, &rotated)
+                .await
+            {
                 Ok(true) => break,
                 Ok(false) => {
                     // Somebody committed a newer version; theirs is what everyone uses.
@@ -330,7 +386,9 @@ impl Connections {
     /// The grant is gone, unless somebody else renewed it meanwhile.
     async fn gone(&self, row: &ConnectionRow, reason: &str) -> Flown {
         match self.inner.store.connection(row.id).await {
-            Ok(Some(now)) if now.token_version > row.token_version => return Flown::Fresh(Arc::new(now)),
+            Ok(Some(now)) if now.token_version > row.token_version => {
+                return Flown::Fresh(Arc::new(now));
+            }
             Ok(_) => {}
             Err(_) => return Flown::Unavailable,
         }
@@ -340,6 +398,7 @@ impl Connections {
             failures: row.failures,
             first_failure_at: row.first_failure_at,
             retry_at: None,
+            keep_lease_until: None,
         };
         self.give_up(row, &failed).await;
         self.note("connection.expired", row, reason).await;
@@ -361,12 +420,15 @@ impl Connections {
                 failures,
                 first_failure_at: row.first_failure_at,
                 retry_at: None,
+                keep_lease_until: None,
             };
             self.give_up(row, &failed).await;
             self.note("connection.deactivated", row, reason).await;
             return Flown::Dead(Status::Disabled);
         }
-        let at = usize::try_from(failures - 1).unwrap_or(0).min(WAITS_MIN.len() - 1);
+        let at = usize::try_from(failures - 1)
+            .unwrap_or(0)
+            .min(WAITS_MIN.len() - 1);
         let wait = Duration::from_secs(WAITS_MIN[at] * 60);
         self.give_back(row, failures, Some(wait), reason).await;
         self.note("connection.refresh_failed", row, reason).await;
@@ -376,9 +438,15 @@ impl Connections {
     /// The organization's app is wrong; the connection is not to blame.
     async fn app_refused(&self, row: &ConnectionRow, word: &str) -> Flown {
         let until = self.inner.clock.now().plus(APP_REST);
-        locked(&self.inner.refreshes.resting).insert(row.provider.clone(), (until, word.to_owned()));
+        locked(&self.inner.refreshes.resting)
+            .insert(row.provider.clone(), (until, word.to_owned()));
         let owner = &self.inner.owner;
-        if let Err(error) = self.inner.store.release_refresh(row.id, row.token_version, owner).await {
+        if let Err(error) = self
+            .inner
+            .store
+            .release_refresh(row.id, row.token_version, owner)
+            .await
+        {
             tracing::warn!(connection.id = %row.id, error = %error, "a refresh lease is left to run out");
         }
         self.note("app.refused", row, word).await;
@@ -387,7 +455,13 @@ impl Connections {
 
     /// Writes a failure that leaves the connection alive and returns the lease. Its status is Error only once the access
     /// token no longer serves.
-    async fn give_back(&self, row: &ConnectionRow, failures: i64, wait: Option<Duration>, reason: &str) {
+    async fn give_back(
+        &self,
+        row: &ConnectionRow,
+        failures: i64,
+        wait: Option<Duration>,
+        reason: &str,
+    ) {
         let now = self.inner.clock.now();
         let serves = row.access_expires_at.is_none_or(|at| at > now);
         let failed = Failed {
@@ -396,13 +470,19 @@ impl Connections {
             failures,
             first_failure_at: row.first_failure_at.or(Some(now)),
             retry_at: wait.map(|wait| now.plus(wait)).or(row.retry_at),
+            keep_lease_until: None,
         };
         self.give_up(row, &failed).await;
     }
 
     async fn give_up(&self, row: &ConnectionRow, failed: &Failed) {
         let owner = &self.inner.owner;
-        match self.inner.store.fail_refresh(row.id, row.token_version, owner, failed).await {
+        match self
+            .inner
+            .store
+            .fail_refresh(row.id, row.token_version, owner, failed)
+            .await
+        {
             Ok(_) => self.changed(row.user_id),
             Err(error) => {
                 tracing::warn!(connection.id = %row.id, error = %error, "a failed refresh cannot be written down");
@@ -416,14 +496,24 @@ impl Connections {
             "connection": row.id, "integration": row.integration, "account": handle(row),
             "token_version": row.token_version, "reason": reason,
         });
-        if let Err(error) = self.inner.audit.record(row.org_id, Some(row.user_id), kind, detail).await {
+        if let Err(error) = self
+            .inner
+            .audit
+            .record(row.org_id, Some(row.user_id), kind, detail)
+            .await
+        {
             tracing::error!(connection.id = %row.id, error = %error, "what happened to a connection is not in the log");
         }
     }
 }
 
 fn dead(row: &ConnectionRow, integration: &'static Integration, status: Status) -> ConnectError {
-    ConnectError::Dead { integration, id: row.id, account: handle(row), status }
+    ConnectError::Dead {
+        integration,
+        id: row.id,
+        account: handle(row),
+        status,
+    }
 }
 
 fn landed(
@@ -435,7 +525,10 @@ fn landed(
         Flown::Fresh(row) => Ok(row),
         Flown::Dead(status) => Err(dead(row, integration, status)),
         Flown::Later(retry_after_s) => Err(ConnectError::Later { retry_after_s }),
-        Flown::App(reason) => Err(ConnectError::App { integration: row.integration.clone(), reason }),
+        Flown::App(reason) => Err(ConnectError::App {
+            integration: row.integration.clone(),
+            reason,
+        }),
         Flown::Unavailable => Err(ConnectError::Unavailable),
     }
 }
@@ -457,9 +550,10 @@ impl Life {
         let spread = u32::from(row.id.bytes()[15]);
         Self {
             access_expires_at: life.map(|life| asked_at.plus(life)),
-            refresh_expires_at: seconds(tokens.refresh_expires_in_s).map(|life| asked_at.plus(life)),
+            refresh_expires_at: seconds(tokens.refresh_expires_in_s)
+                .map(|life| asked_at.plus(life)),
             next_refresh_at: life.map(|life| {
-                let ahead = (life / 5).min(Duration::from_secs(900)) + life * spread / (20 * 255);
+                let ahead = (life / 5).min(Duration::from_mins(15)) + life * spread / (20 * 255);
                 asked_at.plus(life.saturating_sub(ahead))
             }),
         }

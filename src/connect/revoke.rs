@@ -39,8 +39,18 @@ pub struct Receipt {
 impl Connections {
     /// Disconnects an account of this person. `None` when they have no such connection. The row and everything
     /// integrations kept for it are deleted whatever the provider answers.
-    pub async fn disconnect(&self, user: UserId, id: ConnectionId) -> Result<Option<Receipt>, ConnectError> {
-        let Some(row) = self.inner.store.connection(id).await?.filter(|row| row.user_id == user) else {
+    pub async fn disconnect(
+        &self,
+        user: UserId,
+        id: ConnectionId,
+    ) -> Result<Option<Receipt>, ConnectError> {
+        let Some(row) = self
+            .inner
+            .store
+            .connection(id)
+            .await?
+            .filter(|row| row.user_id == user)
+        else {
             return Ok(None);
         };
         let (_, site) = self.site(&row.provider)?;
@@ -56,15 +66,31 @@ impl Connections {
         let detail = json!({
             "connection": row.id, "integration": row.integration, "account": handle(&row), "revocation": said,
         });
-        self.inner.audit.record(row.org_id, Some(user), "connection.disconnected", detail).await?;
+        self.inner
+            .audit
+            .record(row.org_id, Some(user), "connection.disconnected", detail)
+            .await?;
         self.inner.store.delete_connection(id).await?;
         self.changed(user);
-        Ok(Some(Receipt { integration: row.integration.clone(), account: handle(&row), revoked }))
+        Ok(Some(Receipt {
+            integration: row.integration.clone(),
+            account: handle(&row),
+            revoked,
+        }))
     }
 
-    pub(super) async fn revoke_tokens(&self, row: &ConnectionRow, site: &Site, tokens: &Tokens) -> Revoked {
-        let Auth::OAuth2(oauth) = &site.provider.auth else { return Revoked::Unsupported };
-        let Tokens::OAuth { access, refresh } = tokens else { return Revoked::Unsupported };
+    pub(super) async fn revoke_tokens(
+        &self,
+        row: &ConnectionRow,
+        site: &Site,
+        tokens: &Tokens,
+    ) -> Revoked {
+        let Auth::OAuth2(oauth) = &site.provider.auth else {
+            return Revoked::Unsupported;
+        };
+        let Tokens::OAuth { access, refresh } = tokens else {
+            return Revoked::Unsupported;
+        };
         let Some(app) = self.app(site, row.org_id).await else {
             return Revoked::No("the OAuth app is not set up".to_owned());
         };
@@ -75,7 +101,8 @@ impl Connections {
                     (RevokedToken::Refresh, Some(refresh)) => (refresh, "refresh_token"),
                     _ => (access, "access_token"),
                 };
-                site.address(url).map(|url| self.rfc7009(oauth, &app, url, token, hint))
+                site.address(url)
+                    .map(|url| self.rfc7009(oauth, &app, url, token, hint))
             }
             Revocation::DeleteGrant { url } => {
                 let url = url.replace("{client_id}", &crate::kit::uri::encode(&app.client_id));
@@ -88,12 +115,17 @@ impl Connections {
                 })
             }
         };
-        let Some(request) = request else { return Revoked::No("its address is wrong".to_owned()) };
+        let Some(request) = request else {
+            return Revoked::No("its address is wrong".to_owned());
+        };
         match request.timeout(TOKEN_TIMEOUT).send().await {
             Ok(response) if response.status().is_success() => Revoked::Yes,
             // A grant that the provider does not know any more is as good as revoked.
             Ok(response) if matches!(response.status().as_u16(), 404 | 410) => Revoked::Yes,
-            Ok(response) => Revoked::No(format!("the provider answered {}", response.status().as_u16())),
+            Ok(response) => Revoked::No(format!(
+                "the provider answered {}",
+                response.status().as_u16()
+            )),
             Err(_) => Revoked::No("the provider could not be reached".to_owned()),
         }
     }
@@ -108,17 +140,22 @@ impl Connections {
         hint: &str,
     ) -> reqwest::RequestBuilder {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.append_pair("token", token.expose_secret()).append_pair("token_type_hint", hint);
-        let request = self.inner.http.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        form.append_pair("token", token.expose_secret())
+            .append_pair("token_type_hint", hint);
+        let request = self
+            .inner
+            .http
+            .post(url)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         match oauth.client_auth {
             ClientAuth::Body => {
                 form.append_pair("client_id", &app.client_id)
                     .append_pair("client_secret", app.client_secret.expose_secret());
                 request.body(form.finish())
             }
-            ClientAuth::Basic => {
-                request.basic_auth(&app.client_id, Some(app.client_secret.expose_secret())).body(form.finish())
-            }
+            ClientAuth::Basic => request
+                .basic_auth(&app.client_id, Some(app.client_secret.expose_secret()))
+                .body(form.finish()),
         }
     }
 }

@@ -12,7 +12,10 @@ use crate::vault::{Place, Sealed, Vault};
 /// What is sealed of a connection. It has no `Debug`, and is serialized only into the vault.
 pub(super) enum Tokens {
     /// OAuth tokens.
-    OAuth { access: SecretString, refresh: Option<SecretString> },
+    OAuth {
+        access: SecretString,
+        refresh: Option<SecretString>,
+    },
     /// A key that the person pasted.
     Key(SecretString),
 }
@@ -38,20 +41,36 @@ impl Tokens {
 
     /// Whether it can be renewed without the person.
     pub(super) const fn can_refresh(&self) -> bool {
-        matches!(self, Self::OAuth { refresh: Some(_), .. })
+        matches!(
+            self,
+            Self::OAuth {
+                refresh: Some(_),
+                ..
+            }
+        )
     }
 
     /// Seals it for version `version` of `row`.
-    pub(super) fn seal(&self, vault: &Vault, row: &ConnectionRow, version: i64) -> Result<Sealed, ConnectError> {
+    pub(super) fn seal(
+        &self,
+        vault: &Vault,
+        row: &ConnectionRow,
+        version: i64,
+    ) -> Result<Sealed, ConnectError> {
         let document = match self {
             Self::OAuth { access, refresh } => Document {
                 access: Some(access.expose_secret()),
                 refresh: refresh.as_ref().map(ExposeSecret::expose_secret),
                 key: None,
             },
-            Self::Key(key) => Document { access: None, refresh: None, key: Some(key.expose_secret()) },
+            Self::Key(key) => Document {
+                access: None,
+                refresh: None,
+                key: Some(key.expose_secret()),
+            },
         };
-        let text = Zeroizing::new(serde_json::to_string(&document).map_err(|_| ConnectError::Secret)?);
+        let text =
+            Zeroizing::new(serde_json::to_string(&document).map_err(|_| ConnectError::Secret)?);
         Ok(vault.seal(&place(row, version), &SecretString::from(text.as_str()))?)
     }
 
@@ -62,9 +81,14 @@ impl Tokens {
         let document: Document<'_> =
             serde_json::from_str(text.expose_secret()).map_err(|_| ConnectError::Secret)?;
         match document {
-            Document { access: Some(access), refresh, .. } => {
-                Ok(Self::OAuth { access: access.into(), refresh: refresh.map(Into::into) })
-            }
+            Document {
+                access: Some(access),
+                refresh,
+                ..
+            } => Ok(Self::OAuth {
+                access: access.into(),
+                refresh: refresh.map(Into::into),
+            }),
             Document { key: Some(key), .. } => Ok(Self::Key(key.into())),
             _ => Err(ConnectError::Secret),
         }

@@ -28,7 +28,12 @@ pub struct Sites(HashMap<&'static str, Site>);
 impl Sites {
     /// These providers.
     pub fn new(sites: impl IntoIterator<Item = Site>) -> Self {
-        Self(sites.into_iter().map(|site| (site.provider.id, site)).collect())
+        Self(
+            sites
+                .into_iter()
+                .map(|site| (site.provider.id, site))
+                .collect(),
+        )
     }
 
     /// The provider with this id.
@@ -39,7 +44,10 @@ impl Sites {
 
 impl Site {
     pub(super) fn endpoints(&self, oauth: &OAuth2) -> Option<Endpoints> {
-        Some(Endpoints { authorize: self.address(oauth.authorize_url)?, token: self.address(oauth.token_url)? })
+        Some(Endpoints {
+            authorize: self.address(oauth.authorize_url)?,
+            token: self.address(oauth.token_url)?,
+        })
     }
 
     /// A public address of the provider as this installation reaches it: what stands on the API's own host moves with
@@ -54,7 +62,11 @@ impl Site {
         };
         let Some(base) = base else { return Some(url) };
         let mut moved = base.clone();
-        moved.path_segments_mut().ok()?.pop_if_empty().extend(url.path_segments()?);
+        moved
+            .path_segments_mut()
+            .ok()?
+            .pop_if_empty()
+            .extend(url.path_segments()?);
         moved.set_query(url.query());
         Some(moved)
     }
