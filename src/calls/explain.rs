@@ -152,6 +152,55 @@ fn connect(
                 ),
             )
         },
+        ConnectError::Dead { .. } | ConnectError::Scope { .. } => lost(error, told),
+        ConnectError::Later { retry_after_s } => CallError {
+            retry_after_s: Some(*retry_after_s),
+            ..told(
+                Code::UpstreamUnavailable,
+                format!(
+                    "the provider does not renew the access now; try again in {retry_after_s} s"
+                ),
+            )
+        },
+        ConnectError::Unavailable => CallError {
+            retry_after_s: Some(5),
+            ..told(
+                Code::UpstreamUnavailable,
+                "the access is being renewed; try again in a few seconds".to_owned(),
+            )
+        },
+        ConnectError::App {
+            integration,
+            reason,
+        } => told(
+            Code::UpstreamUnavailable,
+            format!(
+                "the organization's OAuth app for {integration} does not work ({reason}); an admin must mend it"
+            ),
+        ),
+        ConnectError::Provider(error) => provider(error, told, about),
+        ConnectError::Audit(_)
+        | ConnectError::Store(_)
+        | ConnectError::Vault(_)
+        | ConnectError::Secret
+        | ConnectError::UnknownProvider(_)
+        | ConnectError::Http(_) => {
+            let call = told(Code::Internal, String::new()).call;
+            told(
+                Code::Internal,
+                format!("the connection cannot be used for a reason on our side ({call})"),
+            )
+        }
+    }
+}
+
+/// A connection that only the person can mend.
+fn lost(error: &ConnectError, told: impl Fn(Code, String) -> CallError) -> CallError {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "`connect` sends only these two here"
+    )]
+    match error {
         ConnectError::Dead {
             integration,
             id,
@@ -194,44 +243,7 @@ fn connect(
                 ),
             )
         },
-        ConnectError::Later { retry_after_s } => CallError {
-            retry_after_s: Some(*retry_after_s),
-            ..told(
-                Code::UpstreamUnavailable,
-                format!(
-                    "the provider does not renew the access now; try again in {retry_after_s} s"
-                ),
-            )
-        },
-        ConnectError::Unavailable => CallError {
-            retry_after_s: Some(5),
-            ..told(
-                Code::UpstreamUnavailable,
-                "the access is being renewed; try again in a few seconds".to_owned(),
-            )
-        },
-        ConnectError::App {
-            integration,
-            reason,
-        } => told(
-            Code::UpstreamUnavailable,
-            format!(
-                "the organization's OAuth app for {integration} does not work ({reason}); an admin must mend it"
-            ),
-        ),
-        ConnectError::Provider(error) => provider(error, told, about),
-        ConnectError::Audit(_)
-        | ConnectError::Store(_)
-        | ConnectError::Vault(_)
-        | ConnectError::Secret
-        | ConnectError::UnknownProvider(_)
-        | ConnectError::Http(_) => {
-            let call = told(Code::Internal, String::new()).call;
-            told(
-                Code::Internal,
-                format!("the connection cannot be used for a reason on our side ({call})"),
-            )
-        }
+        other => told(Code::Internal, other.to_string()),
     }
 }
 
@@ -246,7 +258,7 @@ fn tool(
             text::clip(&text::visible(error.to_string()), 600),
         ),
         ToolError::Provider(error) => provider(error, told, about),
-        ToolError::Records(StoreError::Conflict(what)) => told(Code::Conflict, (*what).to_string()),
+        ToolError::Records(StoreError::Conflict(what)) => told(Code::Conflict, what.clone()),
         ToolError::Records(_) => {
             let call = told(Code::Internal, String::new()).call;
             told(
