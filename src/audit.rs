@@ -24,10 +24,8 @@ pub struct Event<'a> {
     pub tool: &'a str,
     pub integration: &'static str,
     pub effect: &'static str,
-    pub durable: bool,
     pub thread: Option<&'a str>,
     pub arguments: Value,
-    pub argument_count: usize,
 }
 pub struct Outcome {
     pub code: &'static str,

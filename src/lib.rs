@@ -1,5 +1,6 @@
 //! workbench-mcp
 pub mod audit;
+pub mod auth;
 pub mod caller;
 pub mod calls;
 pub mod changes;

@@ -123,6 +123,20 @@ struct GrantAndUser {
     removed_at: Option<i64>,
 }
 
+impl GrantAndUser {
+    fn split(self) -> Result<(GrantRow, UserRow), StoreError> {
+        let user = UserColumns {
+            id: self.grant.user_id,
+            org_id: self.grant.org_id,
+            email: self.email,
+            role: self.role,
+            created_at: self.user_created_at,
+            removed_at: self.removed_at,
+        };
+        Ok((self.grant.try_into()?, user.try_into()?))
+    }
+}
+
 impl Store {
     /// Adds a grant.
     pub async fn insert_grant(&self, grant: &GrantRow) -> Result<(), StoreError> {
@@ -160,16 +174,20 @@ impl Store {
         .bind(secret_hash.as_slice())
         .fetch_optional(pool)
         .await)?;
-        let Some(row) = row else { return Ok(None) };
-        let user = UserColumns {
-            id: row.grant.user_id,
-            org_id: row.grant.org_id,
-            email: row.email,
-            role: row.role,
-            created_at: row.user_created_at,
-            removed_at: row.removed_at,
-        };
-        Ok(Some((row.grant.try_into()?, user.try_into()?)))
+        row.map(GrantAndUser::split).transpose()
+    }
+
+    /// The grant with this id and its person, live or not: the caller judges.
+    pub async fn grant(&self, id: GrantId) -> Result<Option<(GrantRow, UserRow)>, StoreError> {
+        let row: Option<GrantAndUser> = on!(&self.db, pool => sqlx::query_as(
+            "select g.id, g.org_id, g.user_id, g.kind, g.secret_hash, g.name, g.access, g.created_at, g.expires_at, \
+             g.revoked_at, g.last_used_at, u.email, u.role, u.created_at as user_created_at, u.removed_at \
+             from grants g join users u on u.id = g.user_id where g.id = $1",
+        )
+        .bind(id.uuid())
+        .fetch_optional(pool)
+        .await)?;
+        row.map(GrantAndUser::split).transpose()
     }
 
     /// Uses up a single-use grant; true for exactly one caller, and for none after it expired.
