@@ -179,7 +179,8 @@ pub(super) fn refused_with(
         }
         // HubSpot blames the client with 400 too; its word tells.
         Dialect::HubSpot => {
-            let body = json!({ "status": word, "message": message, "correlationId": CORRELATION_ID });
+            let body =
+                json!({ "status": word, "message": message, "correlationId": CORRELATION_ID });
             Answer::json(StatusCode::BAD_REQUEST, &body).no_store()
         }
     }
@@ -247,9 +248,7 @@ pub(super) fn denied(provider: &Provider, denial: Denial) -> Answer {
     };
     let answer = Answer::json(status, &body);
     match denial {
-        Denial::TooMany { retry_after_s } => {
-            answer.header(RETRY_AFTER, &retry_after_s.to_string())
-        }
+        Denial::TooMany { retry_after_s } => answer.header(RETRY_AFTER, &retry_after_s.to_string()),
         // RFC 6750 §3: the scheme alone when nothing was presented, a reason otherwise.
         Denial::NoToken => answer.header(WWW_AUTHENTICATE, "Bearer"),
         Denial::UnknownToken | Denial::ExpiredToken => {

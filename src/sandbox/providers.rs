@@ -113,10 +113,21 @@ pub enum Revocation {
     Form {
         /// The revocation endpoints.
         paths: &'static [&'static str],
+        /// Who may hand a token in.
+        client: RevokingClient,
     },
     /// `DELETE /applications/{client_id}/grant` or `/token` with `{"access_token": …}` and the client as basic
     /// authentication.
     DeleteByClient,
+}
+
+/// Who may hand a token in to be revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevokingClient {
+    /// The client, with its secret (RFC 7009 §2.1).
+    Proven,
+    /// Whoever has the token.
+    Anyone,
 }
 
 /// What a path below a provider's prefix is.
@@ -138,7 +149,7 @@ impl Provider {
             ("GET" | "POST", _) if path == self.authorize_path => return Endpoint::Authorize,
             ("POST", _) if self.token_paths.contains(&path) => return Endpoint::Token,
             ("POST", _) if self.introspection_path == Some(path) => return Endpoint::Introspect,
-            ("POST", Revocation::Form { paths }) if paths.contains(&path) => {
+            ("POST", Revocation::Form { paths, .. }) if paths.contains(&path) => {
                 return Endpoint::RevokeForm;
             }
             ("DELETE", Revocation::DeleteByClient) => {
@@ -219,6 +230,7 @@ const GOOGLE: Provider = Provider {
     token_paths: &["/token"],
     revocation: Revocation::Form {
         paths: &["/revoke"],
+        client: RevokingClient::Anyone,
     },
     introspection_path: None,
     dialect: Dialect::Standard,
@@ -259,6 +271,7 @@ const HUBSPOT: Provider = Provider {
     token_paths: &["/oauth/2026-03/token", "/oauth/v3/token", "/oauth/v1/token"],
     revocation: Revocation::Form {
         paths: &["/oauth/2026-03/token/revoke", "/oauth/v3/token/revoke"],
+        client: RevokingClient::Proven,
     },
     introspection_path: Some("/oauth/2026-03/token/introspect"),
     dialect: Dialect::HubSpot,
@@ -375,10 +388,7 @@ mod tests {
             endpoint("hubspot", "POST", "/oauth/v3/token"),
             Endpoint::Token
         );
-        assert_eq!(
-            endpoint("hubspot", "GET", "/oauth/v3/token"),
-            Endpoint::Api
-        );
+        assert_eq!(endpoint("hubspot", "GET", "/oauth/v3/token"), Endpoint::Api);
         assert_eq!(
             endpoint("hubspot", "POST", "/oauth/2026-03/token/revoke"),
             Endpoint::RevokeForm
