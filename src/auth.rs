@@ -17,7 +17,7 @@ use crate::changes::Heard;
 use crate::clock::{Clock, Timestamp};
 use crate::ids::{GrantId, OrgId, UserId};
 use crate::store::{GrantKind, GrantRow, Store, StoreError, UserRow};
-use crate::vault::{self, VaultError};
+use crate::vault::{self, Mac, VaultError};
 
 /// What personal access tokens begin with, so that secret scanners find a leaked one.
 pub const TOKEN_PREFIX: &str = "wbt_";
@@ -73,6 +73,7 @@ struct Inner {
     store: Store,
     clock: Clock,
     audit: AuditLog,
+    forms: Mac,
     known: moka::sync::Cache<[u8; 32], Known>,
     used: Mutex<HashMap<GrantId, Timestamp>>,
 }
@@ -88,8 +89,8 @@ pub struct NewToken {
 }
 
 impl Auth {
-    /// Authentication over this store.
-    pub fn new(store: Store, clock: Clock, audit: AuditLog) -> Self {
+    /// Authentication over this store. `forms` seals the tokens of forms.
+    pub fn new(store: Store, clock: Clock, audit: AuditLog, forms: Mac) -> Self {
         let known = moka::sync::Cache::builder()
             .max_capacity(GRANTS)
             .time_to_live(REMEMBERED)
@@ -303,6 +304,16 @@ impl Auth {
         Ok(revoked)
     }
 
+    /// A token that forms shown to this caller carry, against forged requests from other sites.
+    pub fn form_token(&self, caller: &Caller) -> String {
+        self.inner.forms.sign(&[form_owner(caller).as_bytes()], "form")
+    }
+
+    /// Whether a form was shown to this caller.
+    pub fn is_form_token(&self, caller: &Caller, token: &str) -> bool {
+        self.inner.forms.open(&[form_owner(caller).as_bytes()], token).as_deref() == Some("form")
+    }
+
     async fn insert(
         &self,
         org: OrgId,
@@ -417,6 +428,13 @@ impl Auth {
 impl std::fmt::Debug for Auth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Auth").finish_non_exhaustive()
+    }
+}
+
+fn form_owner(caller: &Caller) -> String {
+    match caller.credential {
+        Credential::Token(id) | Credential::Session(id) => id.to_string(),
+        Credential::Local => caller.user.to_string(),
     }
 }
 

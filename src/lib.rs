@@ -13,5 +13,7 @@ pub mod integrations;
 pub mod kit;
 pub mod links;
 pub mod policy;
+pub mod sandbox;
 pub mod store;
 pub mod vault;
+pub mod web;

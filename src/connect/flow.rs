@@ -174,6 +174,13 @@ impl Connections {
         Ok(self.inner.store.upsert_app(&row).await?)
     }
 
+    /// The origin of the page that asks for consent to `integration`, for a content security policy.
+    pub fn consent_origin(&self, integration: &Integration) -> Option<String> {
+        let site = self.inner.sites.get(integration.providers.first()?.id)?;
+        let endpoints = site.endpoints(site.provider.auth.oauth2()?)?;
+        Some(endpoints.authorize.origin().ascii_serialization())
+    }
+
     /// Begins connecting an account for the person. `browser` is a secret that the browser keeps in a cookie; the
     /// callback must bring it again.
     pub async fn start(
