@@ -1,4 +1,5 @@
 //! workbench-mcp
+pub mod audit;
 pub mod caller;
 pub mod clock;
 pub mod ids;
