@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use tokio::sync::broadcast;
 
-use crate::audit::{AuditError, AuditLog};
+use crate::audit::{Actor, AdminEvent, AuditError, AuditLog};
 use crate::caller::{Caller, Credential, Role};
 use crate::changes::Heard;
 use crate::clock::{Clock, Timestamp};
@@ -100,6 +100,7 @@ impl Auth {
                 store,
                 clock,
                 audit,
+                forms,
                 known,
                 used: Mutex::default(),
             }),
@@ -216,10 +217,22 @@ impl Auth {
         let (id, secret) = self
             .insert(org, user, GrantKind::Session, "browser", life, false)
             .await?;
-        let detail = json!({ "session": id, "by": by });
+        let event = AdminEvent {
+            kind: "auth.signed_in",
+            target: id.to_string().into(),
+            detail: json!({ "by": by }),
+            ..AdminEvent::default()
+        };
         self.inner
             .audit
-            .record(org, Some(user), "auth.signed_in", detail)
+            .record(
+                Actor::Person {
+                    user,
+                    grant: Some(id),
+                },
+                org,
+                event,
+            )
             .await?;
         Ok(secret)
     }
@@ -232,11 +245,12 @@ impl Auth {
                 .revoke_grant(id, self.inner.clock.now())
                 .await?;
             self.inner.known.invalidate_all();
-            let detail = json!({ "session": id });
-            self.inner
-                .audit
-                .record(caller.org, Some(caller.user), "auth.signed_out", detail)
-                .await?;
+            let event = AdminEvent {
+                kind: "auth.signed_out",
+                target: id.to_string().into(),
+                ..AdminEvent::default()
+            };
+            self.inner.audit.record(caller, caller.org, event).await?;
         }
         Ok(())
     }
@@ -275,11 +289,15 @@ impl Auth {
                 read_only,
             )
             .await?;
-        let detail =
-            json!({ "token": id, "name": name, "read_only": read_only, "for": user.email });
+        let event = AdminEvent {
+            kind: "auth.token_created",
+            target: id.to_string().into(),
+            detail: json!({ "name": name, "read_only": read_only, "for": user.email }),
+            ..AdminEvent::default()
+        };
         self.inner
             .audit
-            .record(user.org_id, Some(user.id), "auth.token_created", detail)
+            .record(Actor::System, user.org_id, event)
             .await?;
         Ok(NewToken {
             id,
@@ -296,22 +314,40 @@ impl Auth {
             .revoke_grant(id, self.inner.clock.now())
             .await?;
         self.inner.known.invalidate_all();
-        let detail = json!({ "token": id, "was_live": revoked });
+        let event = AdminEvent {
+            kind: "auth.token_revoked",
+            target: id.to_string().into(),
+            detail: json!({ "was_live": revoked }),
+            ..AdminEvent::default()
+        };
         self.inner
             .audit
-            .record(user.org_id, Some(user.id), "auth.token_revoked", detail)
+            .record(
+                Actor::Person {
+                    user: user.id,
+                    grant: None,
+                },
+                user.org_id,
+                event,
+            )
             .await?;
         Ok(revoked)
     }
 
     /// A token that forms shown to this caller carry, against forged requests from other sites.
     pub fn form_token(&self, caller: &Caller) -> String {
-        self.inner.forms.sign(&[form_owner(caller).as_bytes()], "form")
+        self.inner
+            .forms
+            .sign(&[form_owner(caller).as_bytes()], "form")
     }
 
     /// Whether a form was shown to this caller.
     pub fn is_form_token(&self, caller: &Caller, token: &str) -> bool {
-        self.inner.forms.open(&[form_owner(caller).as_bytes()], token).as_deref() == Some("form")
+        self.inner
+            .forms
+            .open(&[form_owner(caller).as_bytes()], token)
+            .as_deref()
+            == Some("form")
     }
 
     async fn insert(
@@ -377,11 +413,13 @@ impl Auth {
             Err(StoreError::Conflict(_)) => return Err(AuthError::Exists(user.email)),
             Err(error) => return Err(error.into()),
         }
-        let detail = json!({ "user": user.id, "email": user.email, "role": role.as_str() });
-        self.inner
-            .audit
-            .record(org, None, "admin.user_added", detail)
-            .await?;
+        let event = AdminEvent {
+            kind: "admin.user_added",
+            target: user.email.as_str().into(),
+            detail: json!({ "user": user.id, "role": role.as_str() }),
+            ..AdminEvent::default()
+        };
+        self.inner.audit.record(Actor::System, org, event).await?;
         Ok(user)
     }
 

@@ -16,4 +16,3 @@ pub mod policy;
 pub mod sandbox;
 pub mod store;
 pub mod vault;
-pub mod web;

@@ -155,6 +155,11 @@ impl Calls {
         Ok(rows.iter().map(|row| status(row, &rules)).collect())
     }
 
+    /// Ids of the integrations that are switched off for this caller.
+    pub async fn disabled(&self, caller: &Caller) -> Result<Vec<String>, StoreError> {
+        Ok(self.rules(caller.org).await?.disabled.clone())
+    }
+
     /// Handles of the caller's accounts of `integration` that begin with `prefix`.
     pub(super) async fn account_names(
         &self,

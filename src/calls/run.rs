@@ -5,16 +5,16 @@ use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::explain::{About, Failure};
 use super::{CallError, Calls, Context, arguments, shape};
-use crate::audit::{Event, Kind, Outcome, Pending};
+use crate::audit::{Event, Kind, Outcome, Pending, Redacted};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::ids::CallId;
-use crate::kit::client::ProviderClient;
+use crate::kit::client::{ProviderClient, Usage};
 use crate::kit::error::ToolError;
 use crate::kit::integration::Integration;
 use crate::kit::output::Output;
@@ -68,11 +68,16 @@ impl<'a> Run<'a> {
         let event = Event {
             call,
             kind: subject.kind,
-            tool: subject.name,
-            integration: subject.integration,
+            tool: subject.name.into(),
+            integration: subject.integration.into(),
+            provider: None,
             effect: subject.effect.as_str(),
             thread: context.thread.as_deref(),
-            arguments,
+            connection: None,
+            account: None,
+            arguments: Redacted(arguments),
+            arguments_digest: None,
+            catalogue_digest: None,
         };
         let pending = calls.inner.audit.begin(caller, &context.client, event);
         Self {
@@ -218,7 +223,7 @@ impl<'a> Run<'a> {
             ..
         } = self;
         let usage = client.as_ref().map(ProviderClient::usage);
-        let status = usage.and_then(|usage| usage.status());
+        let status = usage.and_then(Usage::status);
         let told = answered.map_err(|failure| {
             let error = failure.explain(call, about.as_ref());
             CallError {
@@ -232,11 +237,12 @@ impl<'a> Run<'a> {
         };
         let outcome = Outcome {
             code,
-            duration_us: i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX),
-            upstream_requests: usage.map_or(0, |usage| i64::from(usage.requests())),
-            upstream_status: status.map(i64::from),
-            bytes_in: usage.map_or(0, |usage| i64::try_from(usage.bytes()).unwrap_or(i64::MAX)),
-            items: i64::try_from(items).unwrap_or(i64::MAX),
+            duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            upstream_requests: usage.map_or(0, Usage::requests),
+            upstream_status: status,
+            bytes_in: usage.map_or(0, Usage::bytes),
+            detail: Some(json!({ "items": items })),
+            ..Outcome::default()
         };
         if let Err(unwritten) = calls.inner.audit.finish(pending, outcome).await {
             return Err(Failure::from(unwritten).explain(call, about.as_ref()));

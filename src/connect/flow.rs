@@ -7,51 +7,68 @@
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::error::ConnectError;
+use super::flow_error::FlowError;
 use super::oauth::{self, App, TokenFailure, Trade};
 use super::refresh::Life;
 use super::secret::Tokens;
 use super::sites::Site;
 use super::{Connections, account, granted, handle};
+use crate::audit::{Actor, AdminEvent};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::ids::{ConnectionId, FlowId, OrgId, UserId};
 use crate::kit::client::{Credential, ProviderClient};
-use crate::kit::error::ToolError;
 use crate::kit::integration::{Account, Auth, Integration, OAuth2, Provider, TokenSet};
 use crate::kit::progress::Progress;
 use crate::kit::text;
 use crate::kit::tool::{Cx, Granted};
 use crate::store::{AppRow, ConnectionRow, FlowRow, Records, Status};
-use crate::vault::{self, Place, Sealed};
+use crate::vault::{self, Place, Sealed, VaultError};
 
 /// How long an attempt may take.
 const FLOW_LIFE: Duration = Duration::from_mins(10);
 
-/// Where to send the browser.
+/// Where to send the browser, and what it must bring back.
 #[derive(Debug)]
 pub struct Started {
     /// The attempt.
     pub flow: FlowId,
     /// The provider's consent page.
     pub url: url::Url,
-    /// When the attempt ends by itself.
-    pub expires_at: Timestamp,
+    /// A secret for a cookie of the browser; the callback must bring it.
+    pub browser: SecretString,
 }
 
 /// What the provider sent the browser back with.
 #[derive(Debug, Default)]
 pub struct Callback {
     /// `state`.
-    pub state: String,
+    pub state: Option<String>,
     /// `code`, when the person approved.
     pub code: Option<String>,
     /// `error`, when there is none.
     pub error: Option<String>,
     /// `error_description`.
     pub description: Option<String>,
+}
+
+/// How an attempt ended, as kept with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// In a connected account.
+    Connected {
+        /// What people recognise it by.
+        account: String,
+        /// Scopes that were not granted.
+        missing: Vec<String>,
+    },
+    /// In nothing, for this reason, told to the person.
+    Failed(String),
 }
 
 /// A connected account.
@@ -67,55 +84,6 @@ pub struct Finished {
     pub missing: Vec<(&'static str, &'static str)>,
     /// Whether an account that was connected before was renewed.
     pub again: bool,
-}
-
-/// Why an attempt to connect did not end in a connection.
-#[derive(Debug, thiserror::Error)]
-pub enum FlowError {
-    /// No integration or provider has this id.
-    #[error("no integration is called {0}")]
-    UnknownIntegration(String),
-    /// An admin must set the OAuth app first.
-    #[error("the OAuth app of {} is not set up", .0.id)]
-    NotSetUp(&'static Integration),
-    /// It is not connected through a consent page.
-    #[error("{} is not connected through a consent page", .0.id)]
-    NoConsentPage(&'static Integration),
-    /// The state is unknown, used or too old.
-    #[error("the attempt to connect is unknown, used or too old")]
-    Stale,
-    /// Another person, browser or provider began it.
-    #[error("the attempt to connect was begun elsewhere")]
-    Foreign,
-    /// The person said no.
-    #[error("the person did not approve")]
-    Denied,
-    /// The provider wants an administrator's consent first.
-    #[error("an administrator of the provider must consent first")]
-    AdminConsent,
-    /// The provider sent an error.
-    #[error("the provider answered: {0}")]
-    Refused(String),
-    /// A reconnect ended in another account than the one it was for.
-    #[error("another account was chosen: {found} instead of {expected}")]
-    WrongAccount {
-        /// The account to reconnect.
-        expected: String,
-        /// The one that was chosen.
-        found: String,
-    },
-    /// The provider did not tell whose account it is.
-    #[error("the account cannot be identified: {0}")]
-    Identify(#[source] ToolError),
-    /// The connection could not be stored.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-}
-
-impl From<crate::store::StoreError> for FlowError {
-    fn from(error: crate::store::StoreError) -> Self {
-        Self::Connect(error.into())
-    }
 }
 
 impl Connections {
@@ -146,7 +114,7 @@ impl Connections {
     /// Sets the organization's app at a provider. The secret is sealed and never shown again.
     pub async fn set_app(
         &self,
-        by: Option<UserId>,
+        by: Actor,
         org: OrgId,
         provider: &str,
         app: &App,
@@ -165,12 +133,13 @@ impl Connections {
             .inner
             .vault
             .seal(&app_place(&row), &app.client_secret)?;
-        let detail =
-            json!({ "provider": provider.id, "client_id": app.client_id, "secret": "changed" });
-        self.inner
-            .audit
-            .record(org, by, "admin.app_set", detail)
-            .await?;
+        let event = AdminEvent {
+            kind: "admin.app_set",
+            target: provider.id.into(),
+            detail: json!({ "client_id": app.client_id, "client_secret": "changed" }),
+            ..AdminEvent::default()
+        };
+        self.inner.audit.record(by, org, event).await?;
         Ok(self.inner.store.upsert_app(&row).await?)
     }
 
@@ -181,15 +150,12 @@ impl Connections {
         Some(endpoints.authorize.origin().ascii_serialization())
     }
 
-    /// Begins connecting an account for the person. `browser` is a secret that the browser keeps in a cookie; the
-    /// callback must bring it again.
+    /// Begins connecting an account for the person, anew or in the place of `reconnect`.
     pub async fn start(
         &self,
         caller: &Caller,
         integration: &'static Integration,
         reconnect: Option<ConnectionId>,
-        browser: &SecretString,
-        return_to: Option<&str>,
     ) -> Result<Started, FlowError> {
         let provider = integration
             .providers
@@ -203,8 +169,8 @@ impl Connections {
         let app = self.app(site, caller.org).await.ok_or_else(not_set_up)?;
         let endpoints = site.endpoints(oauth).ok_or_else(not_set_up)?;
         let now = self.inner.clock.now();
-        let state =
-            vault::random_secret("").ok_or(ConnectError::Vault(vault::VaultError::Randomness))?;
+        let random = || vault::random_secret("").ok_or(ConnectError::Vault(VaultError::Randomness));
+        let (state, browser) = (random()?, random()?);
         let scopes: Vec<&str> = oauth.scopes.iter().map(|scope| scope.name).collect();
         let redirect = self.inner.links.callback(provider.id);
         let hashed = vault::hash(state.expose_secret());
@@ -220,7 +186,7 @@ impl Connections {
             browser_hash: Some(vault::hash(browser.expose_secret())),
             sealed: None,
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
-            return_to: return_to.map(ToOwned::to_owned),
+            return_to: None,
             created_at: now,
             expires_at: now.plus(FLOW_LIFE),
             used_at: None,
@@ -232,46 +198,83 @@ impl Connections {
         Ok(Started {
             flow: flow.id,
             url: started.url,
-            expires_at: flow.expires_at,
+            browser,
         })
     }
 
-    /// Ends connecting: trades the code, finds out whose account it is, and stores it. Whatever happens is recorded.
+    /// Ends connecting: trades the code, finds out whose account it is, and stores it. Whatever happens is recorded and
+    /// kept with the attempt, for [`Connections::outcome`]. `None` when there is no such attempt, or not any more.
     pub async fn finish(
         &self,
         caller: &Caller,
         provider: &str,
         browser: Option<&str>,
         callback: Callback,
-    ) -> Result<Finished, FlowError> {
+    ) -> Result<Option<FlowId>, ConnectError> {
         let now = self.inner.clock.now();
-        let taken = self
-            .inner
-            .store
-            .take_flow(&vault::hash(&callback.state), now)
-            .await?;
-        let flow = taken.ok_or(FlowError::Stale)?;
+        let state = callback.state.as_deref().unwrap_or_default();
+        let Some(flow) = self.inner.store.take_flow(&vault::hash(state), now).await? else {
+            return Ok(None);
+        };
         let finished = self
             .finish_flow(caller, provider, browser, &flow, callback)
             .await;
-        let (kind, outcome) = match &finished {
-            Ok(done) if done.again => ("connection.reconnected", "connected".to_owned()),
-            Ok(_) => ("connection.connected", "connected".to_owned()),
-            Err(error) => ("connection.refused", error.to_string()),
+        let (kind, ended) = match &finished {
+            Ok(done) => (
+                if done.again {
+                    "connection.reconnected"
+                } else {
+                    "connection.connected"
+                },
+                Ended::Connected {
+                    account: done.label.clone(),
+                    missing: done
+                        .missing
+                        .iter()
+                        .map(|(scope, _)| (*scope).to_owned())
+                        .collect(),
+                },
+            ),
+            Err(error) => ("connection.refused", Ended::Failed(error.told())),
         };
-        let detail = json!({
-            "flow": flow.id, "provider": flow.provider, "outcome": outcome,
-            "connection": finished.as_ref().ok().map(|done| done.id),
-            "account": finished.as_ref().ok().map(|done| done.label.as_str()),
-        });
-        self.inner
-            .audit
-            .record(flow.org_id, Some(caller.user), kind, detail)
-            .await
-            .map_err(ConnectError::from)?;
-        self.inner.store.finish_flow(flow.id, &outcome, now).await?;
+        if let Err(FlowError::Connect(error)) = &finished {
+            tracing::error!(flow.id = %flow.id, error = %error, "an account cannot be connected");
+        }
+        let done = finished.as_ref().ok();
+        let event = AdminEvent {
+            kind,
+            target: done
+                .map_or(flow.provider.as_str(), |done| done.label.as_str())
+                .into(),
+            integration: done.map(|done| done.integration.id),
+            connection: done.map(|done| done.id),
+            outcome: if done.is_some() { "ok" } else { "refused" },
+            detail: json!({ "flow": flow.id, "ended": ended }),
+        };
+        self.inner.audit.record(caller, flow.org_id, event).await?;
+        let ended = serde_json::to_string(&ended).unwrap_or_default();
+        self.inner.store.finish_flow(flow.id, &ended, now).await?;
         self.changed(flow.user_id);
-        finished
+        // Somebody else's attempt stays theirs: the person at this browser learns nothing of it.
+        Ok((flow.user_id == caller.user).then_some(flow.id))
+    }
+
+    /// How an attempt of this person ended; `None` when it is not theirs or has not ended.
+    pub async fn outcome(
+        &self,
+        caller: &Caller,
+        flow: FlowId,
+    ) -> Result<Option<(&'static Integration, Ended)>, ConnectError> {
+        let flow = self.inner.store.flow(flow).await?;
+        let Some(flow) = flow.filter(|flow| flow.user_id == caller.user) else {
+            return Ok(None);
+        };
+        let (_, site) = self.site(&flow.provider)?;
+        let ended = flow
+            .outcome
+            .as_deref()
+            .and_then(|text| serde_json::from_str(text).ok());
+        Ok(ended.map(|ended| (site.integration, ended)))
     }
 
     async fn finish_flow(

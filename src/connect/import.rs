@@ -2,11 +2,12 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use serde_json::json;
 
 use super::Connections;
 use super::error::ConnectError;
-use super::flow::{Finished, FlowError};
+use super::flow::Finished;
+use super::flow_error::FlowError;
+use crate::audit::{Actor, AdminEvent};
 use crate::ids::{OrgId, UserId};
 use crate::kit::integration::{Auth, TokenSet};
 
@@ -82,14 +83,19 @@ impl Connections {
         let done = self
             .keep(org, user, site, tokens, now, requested, None, base_url)
             .await?;
-        let detail =
-            json!({ "connection": done.id, "provider": provider.id, "account": done.label });
-        let recorded = self
-            .inner
+        let event = AdminEvent {
+            kind: "connection.imported",
+            target: done.label.as_str().into(),
+            integration: Some(done.integration.id),
+            connection: Some(done.id),
+            ..AdminEvent::default()
+        };
+        let owner = Actor::Person { user, grant: None };
+        self.inner
             .audit
-            .record(org, Some(user), "connection.imported", detail)
-            .await;
-        recorded.map_err(ConnectError::from)?;
+            .record(owner, org, event)
+            .await
+            .map_err(ConnectError::from)?;
         Ok(done)
     }
 }

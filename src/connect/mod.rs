@@ -5,6 +5,7 @@
 
 mod error;
 mod flow;
+mod flow_error;
 mod import;
 mod oauth;
 mod refresh;
@@ -33,7 +34,8 @@ use crate::store::{ConnectionRow, Records, Status, Store, StoreError};
 use crate::vault::Vault;
 
 pub use error::ConnectError;
-pub use flow::{Callback, Finished, FlowError, Started};
+pub use flow::{Callback, Ended, Finished, Started};
+pub use flow_error::FlowError;
 pub use import::Import;
 pub use oauth::App;
 pub use revoke::{Receipt, Revoked};

@@ -22,6 +22,7 @@ use super::error::ConnectError;
 use super::oauth::{self, TokenFailure, Trade};
 use super::secret::Tokens;
 use super::{Connections, SKEW, handle};
+use crate::audit::{Actor, AdminEvent};
 use crate::clock::Timestamp;
 use crate::ids::ConnectionId;
 use crate::kit::client::Credential;
@@ -492,16 +493,19 @@ impl Connections {
 
     /// Records what happened to a connection. A log that cannot take it is reported; the tokens are safe already.
     async fn note(&self, kind: &'static str, row: &ConnectionRow, reason: &str) {
-        let detail = json!({
-            "connection": row.id, "integration": row.integration, "account": handle(row),
-            "token_version": row.token_version, "reason": reason,
-        });
-        if let Err(error) = self
-            .inner
-            .audit
-            .record(row.org_id, Some(row.user_id), kind, detail)
-            .await
-        {
+        let event = AdminEvent {
+            kind,
+            target: handle(row).into(),
+            integration: Some(&row.integration),
+            connection: Some(row.id),
+            outcome: "",
+            detail: json!({ "token_version": row.token_version, "reason": reason }),
+        };
+        let owner = Actor::Person {
+            user: row.user_id,
+            grant: None,
+        };
+        if let Err(error) = self.inner.audit.record(owner, row.org_id, event).await {
             tracing::error!(connection.id = %row.id, error = %error, "what happened to a connection is not in the log");
         }
     }

@@ -10,6 +10,7 @@ use super::oauth::{App, TOKEN_TIMEOUT};
 use super::secret::Tokens;
 use super::sites::Site;
 use super::{Connections, handle};
+use crate::audit::{Actor, AdminEvent};
 use crate::ids::{ConnectionId, UserId};
 use crate::kit::integration::{Auth, ClientAuth, OAuth2, Revocation, RevokedToken};
 use crate::store::ConnectionRow;
@@ -63,13 +64,16 @@ impl Connections {
             Revoked::Unsupported => "unsupported".to_owned(),
             Revoked::No(reason) => format!("not revoked: {reason}"),
         };
-        let detail = json!({
-            "connection": row.id, "integration": row.integration, "account": handle(&row), "revocation": said,
-        });
-        self.inner
-            .audit
-            .record(row.org_id, Some(user), "connection.disconnected", detail)
-            .await?;
+        let event = AdminEvent {
+            kind: "connection.disconnected",
+            target: handle(&row).into(),
+            integration: Some(&row.integration),
+            connection: Some(id),
+            outcome: "",
+            detail: json!({ "revocation": said }),
+        };
+        let owner = Actor::Person { user, grant: None };
+        self.inner.audit.record(owner, row.org_id, event).await?;
         self.inner.store.delete_connection(id).await?;
         self.changed(user);
         Ok(Some(Receipt {

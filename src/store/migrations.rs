@@ -15,12 +15,20 @@ struct Step {
     postgres: &'static str,
 }
 
-const STEPS: &[Step] = &[Step {
-    version: 1,
-    name: "init",
-    sqlite: include_str!("migrations/0001_init.sqlite.sql"),
-    postgres: include_str!("migrations/0001_init.postgres.sql"),
-}];
+const STEPS: &[Step] = &[
+    Step {
+        version: 1,
+        name: "init",
+        sqlite: include_str!("migrations/0001_init.sqlite.sql"),
+        postgres: include_str!("migrations/0001_init.postgres.sql"),
+    },
+    Step {
+        version: 2,
+        name: "audit",
+        sqlite: include_str!("migrations/0002_audit.sqlite.sql"),
+        postgres: include_str!("migrations/0002_audit.postgres.sql"),
+    },
+];
 
 fn migrator(sql: fn(&Step) -> &'static str) -> Migrator {
     let migrations = STEPS.iter().map(|step| {

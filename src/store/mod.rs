@@ -57,6 +57,7 @@ macro_rules! on {
 }
 
 mod apps;
+mod audit;
 mod changes;
 mod connections;
 mod error;
@@ -72,6 +73,7 @@ mod url;
 mod users;
 
 pub use apps::AppRow;
+pub use audit::{AuditCheckpointRow, AuditHead, AuditJoined, AuditPayload, AuditQuery, AuditRow};
 pub use changes::Change;
 pub use connections::{ConnectionRow, Status};
 pub use error::StoreError;
