@@ -48,7 +48,7 @@ async fn github_consent_code_tokens_identity_and_revocation() {
     let token = text(&first, "access_token");
     let revoke = |secret: &str| {
         rig.http
-            .delete(rig.url("github/applications/app/grant"))
+            .delete(rig.url("github/applications/%61pp/grant"))
             .basic_auth("app", Some(secret))
             .json(&json!({ "access_token": token }))
             .send()
