@@ -68,8 +68,9 @@ pub(super) fn answer(state: &mut ProviderState, asked: &Asked, now: Timestamp) -
         Matching::Relaxed => {
             let identity = identity(account, &question);
             match (state.book.closest(&question), identity) {
-                (Some(response), identity) => replay(response, &identity.unwrap_or_default()),
-                (None, Some(identity)) => Answer::json(StatusCode::OK, &Value::Object(identity)),
+                (Some(found), Some(identity)) if found.is_success() => replay(found, &identity),
+                (_, Some(identity)) => Answer::json(StatusCode::OK, &Value::Object(identity)),
+                (Some(found), None) => replay(found, &Map::new()),
                 (None, None) => dialect::denied(state.provider, Denial::NotFound),
             }
         }
@@ -116,7 +117,7 @@ fn replay(response: &Response, instead: &Map<String, Value>) -> Answer {
     let mut answer = match (&response.body, &response.text) {
         (Some(body), _) => {
             let mut body = body.clone();
-            if let (Some(members), true) = (body.as_object_mut(), response.is_success()) {
+            if let Some(members) = body.as_object_mut() {
                 members.extend(instead.clone());
             }
             Answer::json(status, &body)

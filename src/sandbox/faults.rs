@@ -5,8 +5,9 @@ use std::io;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use flate2::{Compress, Compression, Crc, FlushCompress};
 use futures_util::{StreamExt as _, stream};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -64,6 +65,11 @@ pub enum Fault {
     Oversized {
         /// Size of the body.
         bytes: usize,
+    },
+    /// Status 200 and a small gzip body that unfolds into this many mebibytes of zeros.
+    GzipBomb {
+        /// Mebibytes.
+        mib: usize,
     },
     /// A redirect (302).
     Redirect {
@@ -155,6 +161,13 @@ impl Fault {
                 let body = format!("\"{}\"", "a".repeat(bytes.saturating_sub(2)));
                 Answer::text(StatusCode::OK, json, body)
             }
+            Self::GzipBomb { mib } => {
+                let mut answer = Answer::empty(StatusCode::OK)
+                    .header(CONTENT_TYPE, json)
+                    .header(CONTENT_ENCODING, "gzip");
+                answer.body = gzip_of_zeros(*mib).into();
+                answer
+            }
             Self::Endless => Answer::empty(StatusCode::OK).header(CONTENT_TYPE, json),
             Self::Redirect { location } => {
                 Answer::empty(StatusCode::FOUND).header(LOCATION, location)
@@ -187,6 +200,7 @@ impl Fault {
             | Self::InvalidUtf8
             | Self::DeepJson { .. }
             | Self::Oversized { .. }
+            | Self::GzipBomb { .. }
             | Self::Redirect { .. }
             | Self::Echo
             | Self::OtherAccount { .. } => answer.into_response(),
@@ -199,6 +213,33 @@ pub(super) async fn wait(ms: u64, stop: &CancellationToken) {
     let wait = tokio::time::sleep(Duration::from_millis(ms));
     // Which of the two came first makes no difference to the caller.
     let _ = stop.run_until_cancelled(wait).await;
+}
+
+/// One gzip member (RFC 1952) of `mib` mebibytes of zeros: the same mebibyte, compressed once, again and again.
+fn gzip_of_zeros(mib: usize) -> Vec<u8> {
+    let zeros = vec![0; 1_024 * 1_024];
+    let mut block = Vec::with_capacity(16 * 1_024);
+    // A full flush ends at a byte and leaves nothing to refer back to, so that such blocks can be repeated.
+    let compressed = Compress::new(Compression::best(), false).compress_vec(
+        &zeros,
+        &mut block,
+        FlushCompress::Full,
+    );
+    // Were it to fail, the bomb would be a dud, and its test would say so.
+    if compressed.is_err() {
+        return Vec::new();
+    }
+    let mut checksum = Crc::new();
+    let mut bytes = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    for _ in 0..mib {
+        bytes.extend(&block);
+        checksum.update(&zeros);
+    }
+    // The last block: empty, with fixed codes (RFC 1951 §3.2.6).
+    bytes.extend([0x03, 0x00]);
+    bytes.extend(checksum.sum().to_le_bytes());
+    bytes.extend(checksum.amount().to_le_bytes());
+    bytes
 }
 
 fn broken() -> io::Result<Bytes> {

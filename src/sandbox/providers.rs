@@ -177,11 +177,9 @@ pub fn provider(id: &str) -> Option<&'static Provider> {
 }
 
 /// Every provider, by id.
-pub static ALL: &[Provider] = &[
-    GITHUB, // a GitHub App with expiring user tokens
-    GOOGLE, HUBSPOT, M365,
-];
+pub static ALL: &[Provider] = &[GITHUB, GOOGLE, HUBSPOT, M365];
 
+/// Tokens expire and rotate as a GitHub App's do; scopes are granted and named as an OAuth App's are.
 const GITHUB: Provider = Provider {
     id: "github",
     name: "GitHub",
@@ -297,11 +295,20 @@ const HUBSPOT: Provider = Provider {
             id: "4712",
             label: "Acme Partners (portal 4712)",
             token_facts: r#"{"hub_id": 4712, "user_id": 1001, "hub_domain": "acme-partners.example.test"}"#,
-            identity: &[(
-                "/account-info/v3/details",
-                r#"{"portalId": 4712, "uiDomain": "app-eu1.hubspot.com", "accountType": "STANDARD",
-                    "timeZone": "Europe/Berlin", "companyCurrency": "EUR"}"#,
-            )],
+            // A portal does not say its own domain to a bearer; its owners' addresses give it away.
+            identity: &[
+                (
+                    "/account-info/v3/details",
+                    r#"{"portalId": 4712, "uiDomain": "app-eu1.hubspot.com", "accountType": "STANDARD",
+                        "timeZone": "Europe/Berlin", "companyCurrency": "EUR"}"#,
+                ),
+                (
+                    "/crm/v3/owners",
+                    r#"{"results": [{"id": "471201", "email": "alice@acme-partners.example.test", "type": "PERSON",
+                        "firstName": "Alice", "lastName": "Example", "userId": 1001, "archived": false,
+                        "createdAt": "2026-01-05T08:00:00Z", "updatedAt": "2026-01-05T08:00:00Z"}]}"#,
+                ),
+            ],
         },
     ],
 };

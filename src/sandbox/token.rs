@@ -138,7 +138,7 @@ fn proven_client(
         id: form.get("client_id").unwrap_or_default().to_owned(),
         secret: secret.to_owned(),
     });
-    let client = match (basic(headers), in_body) {
+    let client = match (basic_of_oauth(headers), in_body) {
         // RFC 6749 §2.3: not more than one method in each request.
         (Some(_), Some(_)) => return Err(Refusal::Malformed),
         (Some(client), None) if state.provider.client_auth == ClientAuth::Either => client,
@@ -152,7 +152,7 @@ fn proven_client(
     }
 }
 
-/// HTTP basic authentication, its two halves encoded like a form (RFC 6749 §2.3.1).
+/// HTTP basic authentication (RFC 7617).
 fn basic(headers: &HeaderMap) -> Option<Client> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, encoded) = value.split_once(' ')?;
@@ -161,13 +161,22 @@ fn basic(headers: &HeaderMap) -> Option<Client> {
     }
     let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
     let (id, secret) = text.split_once(':')?;
+    Some(Client {
+        id: id.to_owned(),
+        secret: secret.to_owned(),
+    })
+}
+
+/// The same as OAuth uses it: both halves encoded like a form first (RFC 6749 §2.3.1).
+fn basic_of_oauth(headers: &HeaderMap) -> Option<Client> {
+    let client = basic(headers)?;
     let decode = |text: &str| {
         let spaced = text.replace('+', " ");
         percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
     };
     Some(Client {
-        id: decode(id),
-        secret: decode(secret),
+        id: decode(&client.id),
+        secret: decode(&client.secret),
     })
 }
 
@@ -220,6 +229,7 @@ pub(super) fn revoke_by_client(
     extent: Extent,
     now: Timestamp,
 ) -> Answer {
+    let client_id = percent_decode_str(client_id).decode_utf8_lossy();
     let proven = basic(&asked.headers)
         .filter(|client| client.id == client_id && state.client_is(&client.id, &client.secret));
     if proven.is_none() {
