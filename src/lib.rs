@@ -6,4 +6,5 @@ pub mod ids;
 pub mod integrations;
 pub mod kit;
 pub mod links;
+pub mod mcp;
 pub mod store;
