@@ -12,6 +12,7 @@ pub mod ids;
 pub mod integrations;
 pub mod kit;
 pub mod links;
+pub mod mcp;
 pub mod policy;
 pub mod sandbox;
 pub mod store;
