@@ -17,3 +17,4 @@ pub mod policy;
 pub mod sandbox;
 pub mod store;
 pub mod vault;
+pub mod web;
