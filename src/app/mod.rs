@@ -118,8 +118,8 @@ impl App {
             calls: calls.clone(),
             links: links.clone(),
             clock: clock.clone(),
-            state_keys: keys.secrets.keys("request-state").into_iter().map(|(id, key)| (id, *key)).collect(),
-            sessions: mcp::Sessions::new(store.clone(), clock.clone()),
+            state_keys: keys.secrets.keys("request-state"),
+            store: store.clone(),
             hosts: vec![config.listen.to_string()],
             origins: config.allowed_origins.clone(),
             still_allowed: {

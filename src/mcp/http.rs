@@ -29,6 +29,7 @@ use super::message::{self, INVALID_PARAMS, INVALID_REQUEST, MAX_BYTES, Message, 
 use super::streams::{Held, MAX_STREAMS};
 use super::{Server, sessions};
 use crate::caller::Caller;
+use crate::store::StoreError;
 
 /// The body of every answer.
 pub type Body = BoxBody<Bytes, Infallible>;
@@ -282,7 +283,7 @@ fn session_id(headers: &HeaderMap) -> Option<String> {
     }
 }
 
-fn unavailable(error: &sessions::Unavailable) -> Refusal {
+fn unavailable(error: &StoreError) -> Refusal {
     tracing::error!(%error, "an MCP session could not be looked up");
     Refusal::new(
         StatusCode::SERVICE_UNAVAILABLE,

@@ -26,15 +26,16 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use rmcp::model::RequestStateCodec;
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
 use crate::caller::Caller;
 use crate::calls::Calls;
 use crate::clock::Clock;
 use crate::links::Links;
+use crate::store::Store;
 
 pub use http::{Body, Service, service};
 pub use publish::{published, tool_json};
-pub use sessions::Sessions;
 pub use stdio::serve_stdio;
 
 /// Asks whether a caller's credential still holds; open streams end when it does not.
@@ -48,10 +49,10 @@ pub struct Options {
     pub links: Links,
     /// The time.
     pub clock: Clock,
-    /// Keys that sign what clients carry between two rounds of a request, 32 bytes each, by id; the first one signs.
-    pub state_keys: Vec<(String, [u8; 32])>,
-    /// The sessions of the protocol revisions that have them.
-    pub sessions: Sessions,
+    /// Keys that sign what clients carry between two rounds of a request, by id; the first one signs.
+    pub state_keys: Vec<(String, Zeroizing<[u8; 32]>)>,
+    /// Where the sessions of the older protocol revisions are kept.
+    pub store: Store,
     /// More hosts to answer to, as `host` or `host:port`.
     pub hosts: Vec<String>,
     /// More browser origins to admit, as `scheme://host[:port]`; `:*` stands for any port.
@@ -77,7 +78,7 @@ struct Shared {
     clock: Clock,
     published: publish::Published,
     states: RequestStateCodec,
-    sessions: Sessions,
+    sessions: sessions::Sessions,
     gate: gate::Gate,
     streams: streams::Streams,
     sse: sse::Peers,
@@ -93,18 +94,22 @@ impl Server {
             .first()
             .map(|(id, _)| id.clone())
             .unwrap_or_default();
-        let states = RequestStateCodec::new_with_keyring(first, options.state_keys)
+        let keys = options
+            .state_keys
+            .iter()
+            .map(|(id, key)| (id.as_str(), key.as_slice()));
+        let states = RequestStateCodec::new_with_keyring(first, keys)
             .map_err(|error| BadStateKeys(error.to_string()))?;
         Ok(Self(Arc::new(Shared {
             published: publish::Published::new(&options.links),
             gate: gate::Gate::new(&options.links, &options.hosts, &options.origins),
             streams: streams::Streams::default(),
             sse: sse::Peers::default(),
+            sessions: sessions::Sessions::new(options.store, options.clock.clone()),
             calls: options.calls,
             links: options.links,
             clock: options.clock,
             states,
-            sessions: options.sessions,
             still_allowed: options.still_allowed,
             closing: options.closing,
         })))

@@ -17,8 +17,6 @@ use crate::kit::output::Output;
 
 /// Links to full records that go with a shortened answer, at most.
 const MAX_LINKS: usize = 5;
-/// The server's own resource.
-pub(super) const ACCOUNTS: &str = "workbench://accounts";
 
 /// A tool's answer.
 pub(super) fn answer(answer: Answer) -> CallToolResult {

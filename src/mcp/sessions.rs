@@ -1,99 +1,91 @@
-//! The sessions of the protocol revisions before 2026-07-28: whose they are, and that they have not ended. rmcp keeps what
-//! is needed to answer in memory; this is what decides whether a request may reach it, on every replica alike.
+//! The sessions of the protocol revisions before 2026-07-28: whose they are, and that they have not ended. rmcp keeps in
+//! memory what it needs to answer; the rows here decide whether a request may reach it, on every replica alike.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::caller::Caller;
-use crate::clock::{Clock, Timestamp};
-use crate::ids::UserId;
+use crate::clock::Clock;
+use crate::store::{McpSessionRow, Store, StoreError};
 
 /// Live sessions per person.
-pub(super) const MAX_LIVE: usize = 32;
+pub(super) const MAX_LIVE: i64 = 32;
 /// A session that was silent for so long makes room for a new one.
 const IDLE: Duration = Duration::from_hours(8);
-
-/// The rows could not be read or written.
-#[derive(Debug, thiserror::Error)]
-#[error("the sessions are unavailable")]
-pub(super) struct Unavailable;
+/// How exactly it is known when a session was last used; finer would write a row on every request.
+const NOTED: Duration = Duration::from_mins(5);
 
 /// Everyone's sessions.
-#[derive(Clone)]
-pub struct Sessions {
+#[derive(Clone, Debug)]
+pub(super) struct Sessions {
+    store: Store,
     clock: Clock,
-    rows: Arc<Mutex<HashMap<String, Row>>>,
-}
-
-struct Row {
-    user: UserId,
-    initialize: String,
-    last_seen_at: Timestamp,
 }
 
 impl Sessions {
-    /// No sessions yet.
-    pub fn new(clock: Clock) -> Self {
-        Self {
-            clock,
-            rows: Arc::default(),
-        }
+    /// The sessions in `store`.
+    pub(super) const fn new(store: Store, clock: Clock) -> Self {
+        Self { store, clock }
     }
 
-    /// Records a session that rmcp has just opened.
-    #[expect(clippy::unused_async, reason = "the rows move to the store")]
+    /// Records a session that rmcp has just opened with the JSON parameters `initialize`.
     pub(super) async fn begin(
         &self,
         caller: &Caller,
         id: &str,
         initialize: &str,
-    ) -> Result<(), Unavailable> {
+    ) -> Result<(), StoreError> {
         let now = self.clock.now();
-        self.rows().insert(
-            id.to_owned(),
-            Row {
-                user: caller.user,
+        self.store
+            .insert_session(&McpSessionRow {
+                id: id.to_owned(),
+                org_id: caller.org,
+                user_id: caller.user,
                 initialize: initialize.to_owned(),
+                created_at: now,
                 last_seen_at: now,
-            },
-        );
-        Ok(())
+                ended_at: None,
+            })
+            .await
     }
 
     /// Whether `id` is a live session of this person.
-    #[expect(clippy::unused_async, reason = "the rows move to the store")]
-    pub(super) async fn admits(&self, caller: &Caller, id: &str) -> Result<bool, Unavailable> {
+    pub(super) async fn admits(&self, caller: &Caller, id: &str) -> Result<bool, StoreError> {
+        let Some(row) = self.store.session(id).await? else {
+            return Ok(false);
+        };
+        if row.user_id != caller.user || row.org_id != caller.org || row.ended_at.is_some() {
+            return Ok(false);
+        }
         let now = self.clock.now();
-        Ok(self.rows().get_mut(id).is_some_and(|row| {
-            row.last_seen_at = now;
-            row.user == caller.user
-        }))
+        if now.since(row.last_seen_at) >= NOTED {
+            self.store.touch_session(id, now).await?;
+        }
+        Ok(true)
     }
 
-    /// Whether this person may open one more.
-    #[expect(clippy::unused_async, reason = "the rows move to the store")]
-    pub(super) async fn has_room(&self, caller: &Caller) -> Result<bool, Unavailable> {
-        let oldest = self.clock.now().minus(IDLE);
-        let mut rows = self.rows();
-        rows.retain(|_, row| row.last_seen_at >= oldest);
-        Ok(rows.values().filter(|row| row.user == caller.user).count() < MAX_LIVE)
+    /// Whether this person may open one more. Clients seldom end their sessions, so those long silent make room.
+    pub(super) async fn has_room(&self, caller: &Caller) -> Result<bool, StoreError> {
+        if self.store.live_sessions(caller.user).await? < MAX_LIVE {
+            return Ok(true);
+        }
+        let now = self.clock.now();
+        self.store
+            .end_sessions_idle_before(now.minus(IDLE), now)
+            .await?;
+        Ok(self.store.live_sessions(caller.user).await? < MAX_LIVE)
     }
 
     /// Ends a session for good.
-    #[expect(clippy::unused_async, reason = "the rows move to the store")]
-    pub(super) async fn end(&self, id: &str) -> Result<(), Unavailable> {
-        self.rows().remove(id);
-        Ok(())
+    pub(super) async fn end(&self, id: &str) -> Result<(), StoreError> {
+        // Ended already is as good.
+        self.store.end_session(id, self.clock.now()).await.map(drop)
     }
 
     /// The parameters with which a live session was opened, as JSON.
-    #[expect(clippy::unused_async, reason = "the rows move to the store")]
-    pub(super) async fn opened_with(&self, id: &str) -> Result<Option<String>, Unavailable> {
-        Ok(self.rows().get(id).map(|row| row.initialize.clone()))
-    }
-
-    fn rows(&self) -> MutexGuard<'_, HashMap<String, Row>> {
-        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) async fn opened_with(&self, id: &str) -> Result<Option<String>, StoreError> {
+        let row = self.store.session(id).await?;
+        Ok(row
+            .filter(|row| row.ended_at.is_none())
+            .map(|row| row.initialize))
     }
 }
