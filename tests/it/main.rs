@@ -9,6 +9,7 @@
     reason = "a test says what went wrong by failing"
 )]
 
+mod audit;
 mod harness;
 mod integrations;
 mod store;

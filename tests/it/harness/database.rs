@@ -22,6 +22,12 @@ pub struct Database {
     folder: Option<tempfile::TempDir>,
 }
 
+/// A connection past the store.
+pub enum Raw {
+    Sqlite(sqlx::SqliteConnection),
+    Postgres(sqlx::PgConnection),
+}
+
 impl Database {
     /// A store on it, migrated.
     pub async fn store(&self) -> Store {
@@ -32,16 +38,49 @@ impl Database {
 
     /// Runs SQL past the store, as somebody does who has the database's password.
     pub async fn execute(&self, sql: &str) {
-        let sql = sqlx::AssertSqlSafe(sql.to_owned());
-        if self.folder.is_some() {
+        self.try_execute(sql)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    }
+
+    /// As [`Database::execute`], and it may be refused.
+    pub async fn try_execute(&self, sql: &str) -> sqlx::Result<()> {
+        let text = sqlx::AssertSqlSafe(sql.to_owned());
+        let mut raw = self.connect().await;
+        match &mut raw {
+            Raw::Sqlite(connection) => connection.execute(sqlx::raw_sql(text)).await.map(drop),
+            Raw::Postgres(connection) => connection.execute(sqlx::raw_sql(text)).await.map(drop),
+        }
+    }
+
+    /// One column of whole numbers.
+    pub async fn numbers(&self, sql: &str) -> Vec<i64> {
+        let text = sqlx::AssertSqlSafe(sql.to_owned());
+        match &mut self.connect().await {
+            Raw::Sqlite(connection) => sqlx::query_scalar(text).fetch_all(connection).await,
+            Raw::Postgres(connection) => sqlx::query_scalar(text).fetch_all(connection).await,
+        }
+        .unwrap()
+    }
+
+    /// Runs SQL and keeps its connection, with the transaction and the locks it began, until the answer is dropped.
+    pub async fn hold(&self, sql: &str) -> Raw {
+        let text = sqlx::AssertSqlSafe(sql.to_owned());
+        let mut raw = self.connect().await;
+        match &mut raw {
+            Raw::Sqlite(connection) => connection.execute(sqlx::raw_sql(text)).await.map(drop),
+            Raw::Postgres(connection) => connection.execute(sqlx::raw_sql(text)).await.map(drop),
+        }
+        .unwrap();
+        raw
+    }
+
+    async fn connect(&self) -> Raw {
+        if self.is_sqlite() {
             let options: sqlx::sqlite::SqliteConnectOptions = self.admin.parse().unwrap();
-            let mut connection = options.connect().await.unwrap();
-            connection.execute(sqlx::raw_sql(sql)).await.unwrap();
-            connection.close().await.unwrap();
+            Raw::Sqlite(options.connect().await.unwrap())
         } else {
-            let mut connection = sqlx::PgConnection::connect(&self.admin).await.unwrap();
-            connection.execute(sqlx::raw_sql(sql)).await.unwrap();
-            connection.close().await.unwrap();
+            Raw::Postgres(sqlx::PgConnection::connect(&self.admin).await.unwrap())
         }
     }
 
