@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use futures_util::future::try_join3;
+use futures_util::future::join3;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -54,6 +54,7 @@ pub(super) struct ListActivity {
     /// Date or `7d`, which is the default.
     #[serde(default)]
     since: String,
+    /// Now by default.
     #[serde(default)]
     until: String,
     /// Only this login.
@@ -283,9 +284,11 @@ pub(super) async fn gather(
         }
     };
     let issues = async { Ok(optional(issues.await)?.unwrap_or((Vec::new(), true))) };
-    let found = try_join3(commits, issues, releases).await;
-    let ((commits, all_commits), (issues, all_issues), releases) =
-        seen(cx, &format!("repository {repo}"), found)?;
+    let (commits, issues, releases) = join3(commits, issues, releases).await;
+    let what = format!("repository {repo}");
+    let (commits, all_commits) = seen(cx, &what, commits)?;
+    let (issues, all_issues) = seen(cx, &what, issues)?;
+    let releases = seen(cx, &what, releases)?;
 
     let mut events: Vec<Event> = commits
         .iter()

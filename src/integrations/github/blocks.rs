@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use futures_util::future::try_join;
+use futures_util::future::join;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -52,10 +52,8 @@ impl ContextBlock for RepoBlock {
         let repo = Repo::of(&self.owner, &self.repo)?;
         let readme_path = repo.path(&["readme"]);
         let readme = cx.api.get(&readme_path).send::<File>();
-        let (record, readme) = try_join(read::repository(cx, &repo), async {
-            Ok(optional(readme.await)?)
-        })
-        .await?;
+        let (record, readme) = join(read::repository(cx, &repo), readme).await;
+        let (record, readme) = (record?, optional(readme)?);
         let mut text = format!("# {}\n\n", record.full_name);
         if !record.description.is_empty() {
             let _ = writeln!(text, "{}\n", record.description);
@@ -246,11 +244,12 @@ impl ContextBlock for PullBlock {
     async fn read(self, cx: &Cx) -> Result<Content, ToolError> {
         let repo = Repo::of(&self.owner, &self.repo)?;
         let number = number(&self.number)?;
-        let ((mut text, thread, cut), (summary, version)) = try_join(
+        let (page, changes) = join(
             issues::page(cx, &repo, number),
             pulls::summary(cx, &repo, number),
         )
-        .await?;
+        .await;
+        let ((mut text, thread, cut), (summary, version)) = (page?, changes?);
         // The changes stand before the discussion, so that a cut costs old comments and not the summary.
         let at = text.find("\n## Comments").unwrap_or(text.len());
         text.insert_str(at, &summary);
@@ -385,14 +384,15 @@ async fn references(cx: &Cx, repo: &Repo, prefix: &str) -> Result<Vec<String>, P
     if prefix.is_empty() {
         let repo_path = repo.path(&[]);
         let branches_path = repo.path(&["branches"]);
-        let (record, branches) = try_join(
+        let (record, branches) = join(
             cx.api.get(&repo_path).send::<Repository>(),
             cx.api
                 .get(&branches_path)
                 .query("per_page", PAGE)
                 .send::<Vec<Named>>(),
         )
-        .await?;
+        .await;
+        let (record, branches) = (record?, branches?);
         let others = branches.into_iter().map(|branch| branch.name);
         let others = others.filter(|name| *name != record.default_branch);
         let mut found = vec![record.default_branch.clone()];
@@ -402,11 +402,12 @@ async fn references(cx: &Cx, repo: &Repo, prefix: &str) -> Result<Vec<String>, P
     }
     let heads = repo.path_to(&["git", "matching-refs", "heads"], prefix);
     let tags = repo.path_to(&["git", "matching-refs", "tags"], prefix);
-    let (heads, tags) = try_join(
+    let (heads, tags) = join(
         cx.api.get(&heads).send::<Vec<GitRef>>(),
         cx.api.get(&tags).send::<Vec<GitRef>>(),
     )
-    .await?;
+    .await;
+    let (heads, tags) = (heads?, tags?);
     let names = heads.iter().chain(&tags).filter_map(|found| {
         let name = found.name.strip_prefix("refs/heads/");
         name.or_else(|| found.name.strip_prefix("refs/tags/"))

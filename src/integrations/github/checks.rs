@@ -1,6 +1,6 @@
 //! Toolset "Actions": did it pass, and if not, the lines of the log that say why.
 
-use futures_util::future::try_join;
+use futures_util::future::join;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -121,7 +121,8 @@ impl GetChecks {
             .query("per_page", 30)
             .send::<Runs>();
         let others = of_commit(cx, &self.repo, &sha);
-        let (runs, others) = try_join(runs, async { Ok(others.await) }).await?;
+        let (runs, others) = join(runs, others).await;
+        let runs = runs?;
         if runs.total_count > runs.workflow_runs.len() as u64 {
             output.warnings.push(format!(
                 "the latest {} of {} workflow runs",
@@ -351,11 +352,10 @@ pub(super) async fn of_commit(
     let status_path = repo.path(&["commits", sha, "status"]);
     let runs = cx.api.get(&runs_path).query("per_page", PAGE);
     let statuses = cx.api.get(&status_path).query("per_page", PAGE);
-    let (runs, statuses) =
-        try_join(runs.send::<CheckRuns>(), statuses.send::<CombinedStatus>()).await?;
-    let runs = runs.check_runs.into_iter().map(Check::Run);
+    let (runs, statuses) = join(runs.send::<CheckRuns>(), statuses.send::<CombinedStatus>()).await;
+    let runs = runs?.check_runs.into_iter().map(Check::Run);
     Ok(runs
-        .chain(statuses.statuses.into_iter().map(Check::Status))
+        .chain(statuses?.statuses.into_iter().map(Check::Status))
         .collect())
 }
 

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use futures_util::future::try_join;
+use futures_util::future::join;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +54,7 @@ pub(super) struct ListIssues {
     #[serde(default)]
     #[schemars(with = "String")]
     repo: Option<Repo>,
+    /// Organization or user.
     #[serde(default)]
     org: String,
     #[serde(default)]
@@ -217,6 +218,7 @@ enum Comments {
 pub(super) struct GetIssue {
     /// owner/name
     repo: Repo,
+    /// As in #12.
     number: u64,
     /// Which comments first.
     #[serde(default)]
@@ -386,7 +388,8 @@ pub(super) async fn thread(cx: &Cx, repo: &Repo, number: u64) -> Result<Thread, 
         let path = repo.path(&["pulls", &digits]);
         cx.api.get(&path).send::<Pull>().await.map(Some)
     };
-    let (pull, timeline) = try_join(pull, async { Ok(timeline.await) }).await?;
+    let (pull, timeline) = join(pull, timeline).await;
+    let pull = pull?;
     let mut warnings = Vec::new();
     let linked = match timeline {
         Ok(timeline) => {

@@ -157,7 +157,7 @@ pub(super) struct Content {
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum OneOrMany {
-    Many(Vec<IgnoredAny>),
+    Many(#[expect(dead_code, reason = "only that it is a list matters")] Vec<IgnoredAny>),
     One(Box<Content>),
 }
 

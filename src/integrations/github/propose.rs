@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::try_join;
+use futures_util::future::join;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -44,6 +44,7 @@ pub(super) struct ProposeChange {
     /// Markdown.
     #[serde(default)]
     body: String,
+    /// Open as a draft.
     #[serde(default)]
     draft: bool,
 }
@@ -175,24 +176,16 @@ impl ProposeChange {
                 "`branch` must differ from the base `{base}`: a change is proposed, not pushed"
             )));
         }
-        let (base_tip, tip) = try_join(self.tip(cx, &base), async {
-            optional(self.tip(cx, &branch).await)
-        })
-        .await
-        .map_err(|error| match error {
-            ProviderError::NotFound => ToolError::NotFound(format!(
-                "branch `{base}` of {} was not found, or the repository is private to others",
-                self.repo
-            )),
-            other => other.into(),
-        })?;
+        let (base_sha, tip) = join(self.tip(cx, &base), self.tip(cx, &branch)).await;
+        let base_sha = seen(cx, &format!("branch `{base}` of {}", self.repo), base_sha)?;
+        let tip = optional(tip)?;
         let pull = match &tip {
             Some(_) => self.open_pull(cx, &branch, &base).await?,
             None => None,
         };
         Ok(Ground {
             base,
-            base_sha: base_tip,
+            base_sha,
             branch,
             tip,
             pull,

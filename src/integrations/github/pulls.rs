@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use futures_util::future::{join3, try_join};
+use futures_util::future::{join, join3};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -44,6 +44,7 @@ enum Part {
 pub(super) struct GetPull {
     /// owner/name
     repo: Repo,
+    /// As in #12.
     number: u64,
     #[serde(default)]
     part: Part,
@@ -169,8 +170,9 @@ impl GetPull {
         };
         let reviews = reviews_of(cx, &self.repo, &number);
         let comments = self.review_comments(cx, &number);
-        let (reviews, (comments, is_whole)) =
-            seen(cx, &self.what(), try_join(reviews, comments).await)?;
+        let (reviews, comments) = join(reviews, comments).await;
+        let reviews = seen(cx, &self.what(), reviews)?;
+        let (comments, is_whole) = seen(cx, &self.what(), comments)?;
         let mut budget = Budget::new(cx.max_chars);
         let mut items = Vec::new();
         let said = reviews

@@ -17,7 +17,7 @@ use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
 /// Characters of a text that a change shows of it.
 const SHOWN: usize = 600;
 
-/// What to do with the issue.
+/// Reopen or close.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -50,6 +50,7 @@ pub(super) struct SaveIssue {
     /// 0 creates one.
     #[serde(default)]
     number: u64,
+    /// The new title.
     #[serde(default)]
     title: String,
     /// Markdown; replaces the body.

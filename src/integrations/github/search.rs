@@ -1,6 +1,6 @@
 //! Toolset "Account and search": who one is at GitHub, and finding things across repositories.
 
-use futures_util::future::{join, try_join};
+use futures_util::future::join3;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -35,10 +35,9 @@ impl Tool for GetViewer {
         let user = cx.api.get(&["user"]).send::<User>();
         let orgs = cx.api.get(&["user", "orgs"]).query("per_page", 100);
         let limits = cx.api.get(&["rate_limit"]);
-        let (user, (orgs, limits)) = try_join(user, async {
-            Ok(join(orgs.send::<Vec<Org>>(), limits.send::<RateLimits>()).await)
-        })
-        .await?;
+        let (user, orgs, limits) =
+            join3(user, orgs.send::<Vec<Org>>(), limits.send::<RateLimits>()).await;
+        let user = user?;
         let mut output = Output::default();
         let mut item = Item::new(&user.login)
             .url(&user.html_url)
