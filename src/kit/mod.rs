@@ -13,6 +13,7 @@ pub mod error;
 pub mod integration;
 pub mod output;
 pub mod progress;
+pub mod schema;
 pub mod text;
 pub mod tool;
 pub mod uri;

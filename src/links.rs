@@ -1,0 +1,106 @@
+//! Our own public addresses, typed, so that nobody formats one.
+
+use url::Url;
+
+/// Makes addresses below the public URL (`WORKBENCH_PUBLIC_URL`).
+#[derive(Clone, Debug)]
+pub struct Links {
+    public: Url,
+}
+
+impl Links {
+    /// Addresses below `public`, whose path ends with a slash or is empty.
+    pub const fn new(public: Url) -> Self {
+        Self { public }
+    }
+
+    /// The public URL itself.
+    pub const fn public(&self) -> &Url {
+        &self.public
+    }
+
+    /// `scheme://host[:port]`, as browsers send it in `Origin`.
+    pub fn origin(&self) -> String {
+        self.public.origin().ascii_serialization()
+    }
+
+    /// The MCP endpoint: the canonical URI of this resource server (RFC 8707).
+    pub fn mcp(&self) -> String {
+        self.at(&["mcp"]).into()
+    }
+
+    /// RFC 9728 metadata of [`Links::mcp`].
+    pub fn resource_metadata(&self) -> String {
+        self.at(&[".well-known", "oauth-protected-resource", "mcp"])
+            .into()
+    }
+
+    /// The page that lists the person's accounts.
+    pub fn connections(&self) -> String {
+        self.at(&["connections"]).into()
+    }
+
+    /// The page that begins connecting an account of `integration`.
+    pub fn connect(&self, integration: &str) -> String {
+        self.at(&["connect", integration]).into()
+    }
+
+    /// The page that begins connecting `integration`, for somebody who holds the one-time sign-in `ticket`.
+    pub fn connect_signed_in(&self, integration: &str, ticket: &str) -> String {
+        let mut url = self.at(&["login"]);
+        url.query_pairs_mut()
+            .append_pair("ticket", ticket)
+            .append_pair("next", &format!("/connect/{integration}"));
+        url.into()
+    }
+
+    /// Signs a browser in with the one-time `ticket` and shows the accounts.
+    pub fn sign_in(&self, ticket: &str) -> String {
+        let mut url = self.at(&["login"]);
+        url.query_pairs_mut().append_pair("ticket", ticket);
+        url.into()
+    }
+
+    /// Where `provider` sends the browser back to (RFC 6749 §3.1.2); one per provider, against mix-up (RFC 9700 §4.4).
+    pub fn callback(&self, provider: &str) -> String {
+        self.at(&["oauth", "callback", provider]).into()
+    }
+
+    /// The drawing of `integration`.
+    pub fn icon(&self, integration: &str) -> String {
+        self.at(&["icons", &format!("{integration}.svg")]).into()
+    }
+
+    fn at(&self, path: &[&str]) -> Url {
+        let mut url = self.public.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_stand_below_the_public_url() {
+        for (public, expected) in [
+            (
+                "https://tools.example.test",
+                "https://tools.example.test/connect/github",
+            ),
+            (
+                "https://example.test/mcp-tools/",
+                "https://example.test/mcp-tools/connect/github",
+            ),
+        ] {
+            let links = public.parse().map(Links::new);
+            assert_eq!(
+                links.map(|links| links.connect("github")),
+                Ok(expected.to_owned())
+            );
+        }
+    }
+}
