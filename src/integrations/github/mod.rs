@@ -128,22 +128,30 @@ mod tests {
     use super::*;
 
     /// What of a published tool is ours: the rest of its 1,040 bytes is the envelope that all tools share.
-    const TOOL_BYTES: usize = 620;
+    const TOOL_BYTES: usize = 640;
+    /// The same for all of them together, out of 14,000.
+    const ALL_BYTES: usize = 8_100;
 
     #[test]
     fn every_tool_is_small() {
-        let mut too_large = Vec::new();
+        let mut sizes = Vec::new();
         for tool in INTEGRATION.tools() {
-            let schema = (tool.schema)().to_value();
-            let words = schema["description"].as_str().unwrap().len();
-            let properties = schema.get("properties").map(ToString::to_string);
-            let bytes =
-                tool.name.len() + tool.title.len() + words + properties.unwrap_or_default().len();
-            if bytes > TOOL_BYTES {
-                too_large.push((tool.name, bytes));
+            let schema = crate::kit::schema::input_schema(tool);
+            let mut properties = schema["properties"].as_object().unwrap().clone();
+            for shared in ["account", "max_chars", "dry_run"] {
+                properties.remove(shared);
             }
+            let words = crate::kit::schema::description(tool);
+            let properties = serde_json::to_string(&properties).unwrap();
+            sizes.push((
+                tool.name,
+                tool.name.len() + tool.title.len() + words.len() + properties.len(),
+            ));
         }
-        assert_eq!(too_large, []);
+        let too_large = sizes.iter().filter(|(_, bytes)| *bytes > TOOL_BYTES);
+        assert_eq!(too_large.collect::<Vec<_>>(), Vec::<&(&str, usize)>::new());
+        let all: usize = sizes.iter().map(|(_, bytes)| bytes).sum();
+        assert!(all <= ALL_BYTES, "{all} {sizes:?}");
         assert!(ICON.len() <= 400, "{}", ICON.len());
     }
 
