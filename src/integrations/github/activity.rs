@@ -29,7 +29,7 @@ const MAX_PAGES: u32 = 3;
 /// What a period is when it is not said, in days.
 const USUAL_DAYS: u64 = 7;
 
-/// What to put together.
+/// Grouping.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -40,29 +40,28 @@ pub(super) enum GroupBy {
     Person,
 }
 
-/// What happened: commits, merged pull requests, opened and closed issues, releases, contributors.
+/// Commits, pull requests, issues, releases and contributors of a period, grouped.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListActivity {
-    /// Up to 10 owner/name.
+    /// Up to 10, owner/name.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     repos: Vec<Repo>,
-    /// Or the active ones of an organization.
+    /// Or all of an organization.
     #[serde(default)]
     org: String,
-    /// Date or `7d`, which is the default.
+    /// Date, or `7d` by default.
     #[serde(default)]
     since: String,
-    /// Now by default.
+    /// Date.
     #[serde(default)]
     until: String,
-    /// Only this login.
+    /// Login.
     #[serde(default)]
     author: String,
     #[serde(default)]
     group_by: GroupBy,
-    /// Entries of each group.
     #[serde(default)]
     limit: Limit<20, 100>,
 }

@@ -24,22 +24,24 @@ const EXAMINED_JOBS: usize = 4;
 /// Largest log read, in bytes.
 const MAX_LOG_BYTES: usize = 20 * 1024 * 1024;
 
-/// Check results of a ref, pull request or run: workflow runs, failed jobs with the last lines of their log, other checks.
+/// Did it pass? Workflow runs, failed jobs with the end of their log, other checks; of the default branch, a ref, pull request or run.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GetChecks {
     /// owner/name
     repo: Repo,
-    /// Branch, tag or SHA; empty for the default branch.
+    /// Branch, tag or SHA.
     #[serde(default, rename = "ref")]
     reference: String,
-    /// Pull request number instead of ref.
+    /// Or a pull request's number.
     #[serde(default)]
-    pull: u64,
-    /// Workflow run id instead of ref.
+    #[schemars(with = "u64")]
+    pull: Option<u64>,
+    /// Or a workflow run's id.
     #[serde(default)]
-    run: u64,
-    /// Log lines of each failed job.
+    #[schemars(with = "u64")]
+    run: Option<u64>,
+    /// Log lines of a failed job.
     #[serde(default)]
     tail: Limit<40, 300>,
 }
@@ -55,17 +57,20 @@ impl Tool for GetChecks {
     };
 
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
-        let ways = [!self.reference.is_empty(), self.pull != 0, self.run != 0];
+        let ways = [
+            !self.reference.is_empty(),
+            self.pull.is_some(),
+            self.run.is_some(),
+        ];
         if ways.iter().filter(|given| **given).count() > 1 {
             return Err(ToolError::Invalid(
                 "give one of `ref`, `pull` and `run`".to_owned(),
             ));
         }
         let mut output = Output::default();
-        let (runs, others) = if self.run == 0 {
-            self.by_commit(cx, &mut output).await?
-        } else {
-            (vec![self.single_run(cx).await?], Vec::new())
+        let (runs, others) = match self.run {
+            None => self.by_commit(cx, &mut output).await?,
+            Some(run) => (vec![self.single_run(cx, run).await?], Vec::new()),
         };
         let failed: Vec<&Run> = runs
             .iter()
@@ -93,8 +98,8 @@ impl Tool for GetChecks {
 }
 
 impl GetChecks {
-    async fn single_run(&self, cx: &Cx) -> Result<Run, ToolError> {
-        let run = self.run.to_string();
+    async fn single_run(&self, cx: &Cx, run: u64) -> Result<Run, ToolError> {
+        let run = run.to_string();
         let path = self.repo.path(&["actions", "runs", &run]);
         let what = format!("workflow run {run} of {}", self.repo);
         seen(cx, &what, cx.api.get(&path).send().await)
@@ -106,12 +111,13 @@ impl GetChecks {
         cx: &Cx,
         output: &mut Output,
     ) -> Result<(Vec<Run>, Vec<Item>), ToolError> {
-        let sha = if self.pull == 0 {
-            read::commit_sha(cx, &self.repo, &self.reference).await?
-        } else {
-            let pull = super::pulls::pull(cx, &self.repo, self.pull).await;
-            let what = format!("pull request #{} of {}", self.pull, self.repo);
-            seen(cx, &what, pull)?.head.sha
+        let sha = match self.pull {
+            None => read::commit_sha(cx, &self.repo, &self.reference).await?,
+            Some(number) => {
+                let pull = super::pulls::pull(cx, &self.repo, number).await;
+                let what = format!("pull request #{number} of {}", self.repo);
+                seen(cx, &what, pull)?.head.sha
+            }
         };
         let runs_path = self.repo.path(&["actions", "runs"]);
         let runs = cx

@@ -40,7 +40,7 @@ const SOURCES: &str = "docs-sources";
 pub(super) struct ImportDocs {
     /// owner/name
     repo: Repo,
-    /// Branch, tag or SHA; empty for the default branch.
+    /// Branch, tag or SHA.
     #[serde(default, rename = "ref")]
     reference: String,
     /// Paths such as `guides/**/*.md`; empty for README and docs.

@@ -25,7 +25,7 @@ const MAX_FILES: usize = 20;
 pub(super) struct ListTree {
     /// owner/name
     repo: Repo,
-    /// Branch, tag or SHA; empty for the default branch.
+    /// Branch, tag or SHA.
     #[serde(default, rename = "ref")]
     reference: String,
     /// Folder to start at.
@@ -158,7 +158,7 @@ fn joined(base: &str, path: &str) -> String {
 pub(super) struct ReadFiles {
     /// owner/name
     repo: Repo,
-    /// Branch, tag or SHA; empty for the default branch.
+    /// Branch, tag or SHA.
     #[serde(default, rename = "ref")]
     reference: String,
     /// Paths, with lines as in `src/a.rs#L10-L80`.

@@ -24,7 +24,7 @@ use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
 /// Longest comment shown, in characters; the rest stands at its address.
 const COMMENT_CHARS: usize = 4_000;
 
-/// Issues, pull requests, or both.
+/// Kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -35,7 +35,7 @@ enum Kind {
     Pull,
 }
 
-/// Whether they are done.
+/// State.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -46,7 +46,7 @@ enum State {
     All,
 }
 
-/// List issues and pull requests of a repository or organization, latest change first; without either, those that involve me.
+/// List issues and pull requests; without repo or org, those involving me.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListIssues {
@@ -54,20 +54,20 @@ pub(super) struct ListIssues {
     #[serde(default)]
     #[schemars(with = "String")]
     repo: Option<Repo>,
-    /// Organization or user.
+    /// Or owner.
     #[serde(default)]
     org: String,
     #[serde(default)]
     kind: Kind,
     #[serde(default)]
     state: State,
-    /// All of these.
+    /// All of.
     #[serde(default)]
     labels: Vec<String>,
     /// Login or `@me`.
     #[serde(default)]
     assignee: String,
-    /// Changed since: date, or `7d`.
+    /// Date, `7d`.
     #[serde(default)]
     since: String,
     #[serde(default)]
@@ -78,7 +78,7 @@ pub(super) struct ListIssues {
 
 impl Tool for ListIssues {
     const NAME: &'static str = "github_list_issues";
-    const TITLE: &'static str = "List issues and pull requests";
+    const TITLE: &'static str = "List issues";
     const EFFECT: Effect = Effect::Read;
     const SCOPES: Needs = REPO;
     const AUDIT: AuditArgs = AuditArgs {
@@ -202,7 +202,7 @@ impl ListIssues {
     }
 }
 
-/// Which comments come first.
+/// Which end of the comments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -220,10 +220,8 @@ pub(super) struct GetIssue {
     repo: Repo,
     /// As in #12.
     number: u64,
-    /// Which comments first.
     #[serde(default)]
     comments: Comments,
-    /// Comments to return.
     #[serde(default)]
     limit: Limit<20, 100>,
     #[serde(default)]

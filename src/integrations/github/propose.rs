@@ -25,19 +25,19 @@ const MAX_TEXT_BYTES: usize = 1024 * 1024;
 /// Workflow files need a scope of their own.
 const WORKFLOWS: &str = ".github/workflows/";
 
-/// Propose a change: commit files to a branch and open its pull request, or add to the open one of that branch.
+/// Commit files to a branch and open its pull request, or add to the open one.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ProposeChange {
     /// owner/name
     repo: Repo,
-    /// Branch to merge into; empty for the default.
+    /// Branch to merge into.
     #[serde(default)]
     base: String,
-    /// New branch; empty derives it from the title.
+    /// Else named after the title.
     #[serde(default)]
     branch: String,
-    /// Path to its whole new text.
+    /// Path: whole new text.
     files: BTreeMap<String, String>,
     /// Of commit and pull request.
     title: String,

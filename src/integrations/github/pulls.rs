@@ -27,7 +27,7 @@ const COMMENT_CHARS: usize = 2_000;
 /// Lines of code shown above a review comment.
 const HUNK_LINES: usize = 4;
 
-/// What to tell.
+/// What of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -48,7 +48,7 @@ pub(super) struct GetPull {
     number: u64,
     #[serde(default)]
     part: Part,
-    /// Only the diff of these paths; `#L200` goes on at its line 200.
+    /// Only these diffs; `path#L200` goes on there.
     #[serde(default)]
     #[schemars(length(max = 20))]
     files: Vec<String>,

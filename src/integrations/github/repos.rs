@@ -22,7 +22,7 @@ use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
 /// Pages read at most to find repositories by name.
 const SCANNED_PAGES: u32 = 5;
 
-/// Who can see a repository.
+/// Visibility.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -43,7 +43,7 @@ impl Visibility {
     }
 }
 
-/// What comes first.
+/// Order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -67,7 +67,7 @@ impl Order {
     }
 }
 
-/// List repositories: mine, or those of an organization or user. Most recently pushed first.
+/// List repositories: mine, or those of an owner.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListRepos {
@@ -204,7 +204,7 @@ impl ListRepos {
     }
 }
 
-/// A part of what a repository is about.
+/// Part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]

@@ -17,13 +17,11 @@ use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
 /// Characters of a text that a change shows of it.
 const SHOWN: usize = 600;
 
-/// Reopen or close.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+/// State.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 enum State {
-    #[default]
-    Keep,
     Open,
     Completed,
     NotPlanned,
@@ -31,40 +29,41 @@ enum State {
 
 impl State {
     /// GitHub's state and reason.
-    const fn words(self) -> Option<(&'static str, &'static str)> {
+    const fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::Keep => None,
-            Self::Open => Some(("open", "reopened")),
-            Self::Completed => Some(("closed", "completed")),
-            Self::NotPlanned => Some(("closed", "not_planned")),
+            Self::Open => ("open", "reopened"),
+            Self::Completed => ("closed", "completed"),
+            Self::NotPlanned => ("closed", "not_planned"),
         }
     }
 }
 
-/// Create an issue, or change, close, label, assign or comment an issue or pull request.
+/// Create, change, close, label, assign or comment an issue.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SaveIssue {
     /// owner/name
     repo: Repo,
-    /// 0 creates one.
+    /// Else creates one.
     #[serde(default)]
-    number: u64,
-    /// The new title.
+    #[schemars(with = "u64")]
+    number: Option<u64>,
+    /// Title.
     #[serde(default)]
     title: String,
-    /// Markdown; replaces the body.
+    /// Markdown, replaces it.
     #[serde(default)]
     body: String,
     #[serde(default)]
-    state: State,
-    /// Labels to add; `-name` removes one.
+    #[schemars(with = "State")]
+    state: Option<State>,
+    /// Add; `-name` removes.
     #[serde(default)]
     labels: Vec<String>,
-    /// Logins to add; `-login` removes one.
+    /// Add; `-login` removes.
     #[serde(default)]
     assignees: Vec<String>,
-    /// Adds this comment.
+    /// Add.
     #[serde(default)]
     comment: String,
 }
@@ -80,10 +79,9 @@ impl Tool for SaveIssue {
     };
 
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
-        if self.number == 0 {
-            self.create(cx).await
-        } else {
-            self.update(cx).await
+        match self.number {
+            None => self.create(cx).await,
+            Some(number) => self.update(cx, number).await,
         }
     }
 }
@@ -95,7 +93,7 @@ impl SaveIssue {
                 "a new issue needs a `title`; give `number` to change an issue".to_owned(),
             ));
         }
-        if self.state != State::Keep {
+        if self.state.is_some() {
             return Err(ToolError::Invalid(
                 "a new issue is open; leave out `state`".to_owned(),
             ));
@@ -135,8 +133,8 @@ impl SaveIssue {
         Ok(output)
     }
 
-    async fn update(&self, cx: &Cx) -> Result<Output, ToolError> {
-        let number = self.number.to_string();
+    async fn update(&self, cx: &Cx, issue: u64) -> Result<Output, ToolError> {
+        let number = issue.to_string();
         let path = self.repo.path(&["issues", &number]);
         let what = format!("#{number} of {}", self.repo);
         let before = seen(cx, &what, cx.api.get(&path).send::<Issue>().await)?;
@@ -175,8 +173,7 @@ impl SaveIssue {
         } else {
             Output::one(rows::issue(cx, &before).field("done", "commented"))
         };
-        self.add_comment(cx, self.number, is_changed, &mut output)
-            .await?;
+        self.add_comment(cx, issue, is_changed, &mut output).await?;
         Ok(output)
     }
 
@@ -196,7 +193,7 @@ impl SaveIssue {
         pairs.retain(|(_, is, wanted)| is != wanted);
 
         // A pull request has no reason for its state, and GitHub takes a reason only together with the state.
-        if let Some((state, reason)) = self.state.words() {
+        if let Some((state, reason)) = self.state.map(State::words) {
             let has_reason = before.pull_request.is_none();
             let other_reason = has_reason && state == "closed" && before.state_reason != reason;
             if before.state != state || other_reason {

@@ -84,7 +84,7 @@ fn rates(limits: &RateLimits) -> Value {
     Value::Object(rates)
 }
 
-/// What to search.
+/// In what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -97,7 +97,7 @@ enum Kind {
     Users,
 }
 
-/// What to order results by.
+/// Order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -110,17 +110,17 @@ enum Sort {
     Stars,
 }
 
-/// Search GitHub. `q` takes GitHub qualifiers such as `language:rust is:open author:@me`.
+/// Search. `q` takes GitHub qualifiers such as `language:rust is:open author:@me`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Search {
     kind: Kind,
     /// Words and qualifiers.
     q: String,
-    /// Only in this owner/name.
+    /// owner/name
     #[serde(default)]
     repo: String,
-    /// Only in this organization or user.
+    /// Only of this owner.
     #[serde(default)]
     org: String,
     #[serde(default)]
