@@ -1,21 +1,20 @@
-//! What happened with a record: notes, calls, e-mails, meetings and tasks on one timeline, and adding to it.
+//! What happened with a record: notes, calls, e-mails, meetings and tasks on one timeline.
 
 use futures_util::{StreamExt, stream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
 
-use crate::clock::Timestamp;
 use crate::kit::args::{Cursor, Limit};
 use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::output::{Item, Output};
 use crate::kit::text;
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
 
-use super::filters::{Filter, Group, millis};
+use super::filters::{Filter, Group};
 use super::html;
 use super::kinds::{Kind, STANDARD, Standard, Target};
-use super::model::{Owner, Record, Results};
+use super::model::{Owner, Page, Record};
+use super::moments::{millis, moment};
 use super::names;
 use super::records::{self, Linked};
 use super::search::Search;
@@ -45,7 +44,8 @@ impl Activity {
         Self::Task,
     ];
 
-    const fn word(self) -> &'static str {
+    /// What answers call it.
+    pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Note => "note",
             Self::Call => "call",
@@ -55,7 +55,8 @@ impl Activity {
         }
     }
 
-    fn standard(self) -> Option<&'static Standard> {
+    /// The type of record it is.
+    pub(super) fn standard(self) -> Option<&'static Standard> {
         STANDARD.iter().find(|kind| kind.singular == self.word())
     }
 }
@@ -153,19 +154,6 @@ impl Tool for ListActivities {
     }
 }
 
-/// Milliseconds of a date or time that a person wrote; a date ends with its last instant.
-pub(super) fn moment(text: &str, argument: &str, last: bool) -> Result<Option<i64>, ToolError> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let found = millis(text, last);
-    found.map(Some).ok_or_else(|| {
-        ToolError::Invalid(format!(
-            "{argument} must be a date (2026-11-20) or a time (2026-11-20T09:00:00Z)"
-        ))
-    })
-}
-
 /// Something that happened.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -261,7 +249,7 @@ async fn search(
     since: Option<i64>,
     until: Option<i64>,
     limit: u32,
-) -> Result<(Results<Record>, Vec<String>), ToolError> {
+) -> Result<(Page<Record>, Vec<String>), ToolError> {
     let Some(standard) = activity.standard() else {
         return Err(ToolError::Invalid("no such activity".to_owned()));
     };
@@ -270,7 +258,7 @@ async fn search(
     let mut filters = match records::linked_filter(cx, target, &kind, &mut warnings).await? {
         Linked::By(filter) => vec![filter],
         Linked::Nothing => {
-            let nothing = Results {
+            let nothing = Page {
                 results: Vec::new(),
                 total: Some(0),
                 paging: None,
@@ -389,202 +377,11 @@ impl Entry {
     }
 }
 
-/// Logs a note, task, call, meeting or e-mail on records. Nothing is sent and nobody is invited.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct LogActivity {
-    kind: Activity,
-    /// Plain text
-    body: String,
-    /// Subject
-    #[serde(default)]
-    title: String,
-    /// `["contacts/101"]`
-    on: Vec<String>,
-    /// Name, e-mail or id
-    #[serde(default)]
-    owner: String,
-    /// When; a task's due time. Default: now
-    #[serde(default)]
-    at: String,
-    /// Length of a call or meeting
-    #[serde(default)]
-    minutes: u32,
-    /// Of a call or e-mail
-    #[serde(default)]
-    direction: Direction,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-enum Direction {
-    #[default]
-    Outbound,
-    Inbound,
-}
-
-/// Records that one activity can be logged on.
-const ON: usize = 20;
-
-impl Tool for LogActivity {
-    const NAME: &'static str = "hubspot_log_activity";
-    const TITLE: &'static str = "Log activity";
-    const EFFECT: Effect = Effect::Write { idempotent: false };
-    const SCOPES: Needs = Needs::All(&["crm.objects.contacts.write"]);
-    const AUDIT: AuditArgs = AuditArgs {
-        plain: &["kind", "on", "at", "direction"],
-        dropped: &["body"],
-    };
-
-    async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
-        if self.on.is_empty() || self.on.len() > ON {
-            return Err(ToolError::Invalid(format!(
-                "on must name 1 to {ON} records"
-            )));
-        }
-        if self.body.trim().is_empty() && self.title.trim().is_empty() {
-            return Err(ToolError::Invalid("body must say something".to_owned()));
-        }
-        if self.kind == Activity::Task && self.at.is_empty() {
-            return Err(ToolError::Invalid(
-                "a task needs at, its due time".to_owned(),
-            ));
-        }
-        let at = moment(&self.at, "at", false)?.unwrap_or(cx.now.micros() / 1_000);
-        let Some(standard) = self.kind.standard() else {
-            return Err(ToolError::Invalid("no such activity".to_owned()));
-        };
-        let kind = Kind::Standard(standard);
-        kind.may_write(cx)?;
-        let owner = match self.owner.trim() {
-            "" => String::new(),
-            owner if owner.bytes().all(|b| b.is_ascii_digit()) => owner.to_owned(),
-            owner => {
-                let found = names::owners(cx).await?;
-                let ids = names::owner_ids(&found.owners, owner)?;
-                ids.into_iter().next().unwrap_or_default()
-            }
-        };
-        let properties = self.properties(at, &owner);
-        let mut associations = Vec::new();
-        let mut on = Vec::new();
-        let mut known: Vec<(String, Value)> = Vec::new();
-        for text in &self.on {
-            let target = Target::find(cx, text, "on").await?;
-            let segment = target.kind.segment().to_owned();
-            let spec = match known.iter().find(|(own, _)| *own == segment) {
-                Some((_, spec)) => spec.clone(),
-                None => {
-                    let types = records::association_types(cx, &kind, &target.kind).await?;
-                    let found = records::association(&types, "", &kind, &target.kind)?;
-                    let spec = records::association_spec(found);
-                    known.push((segment, spec.clone()));
-                    spec
-                }
-            };
-            on.push(target.text());
-            associations.push(json!({ "to": { "id": target.id }, "types": [spec] }));
-        }
-        if cx.dry_run {
-            let item = Item::new("new-1")
-                .field("would", "create")
-                .field("type", self.kind.word())
-                .field("properties", properties)
-                .field("on", on);
-            return Ok(Output::one(item));
-        }
-        let record: Record = cx
-            .api
-            .post(&["crm", "v3", "objects", kind.segment()])
-            .json(&json!({ "properties": properties, "associations": associations }))
-            .send()
-            .await?;
-        let mut item = records::head(cx, &kind, &record.id);
-        item.url = None;
-        item.set("outcome", "created");
-        item.set("type", self.kind.word());
-        item.set("at", instant(at));
-        item.set("on", on);
-        Ok(Output::one(item))
-    }
-}
-
-fn instant(millis: i64) -> String {
-    Timestamp::from_micros(millis.saturating_mul(1_000)).rfc3339()
-}
-
-impl LogActivity {
-    /// The properties of the new activity, in HubSpot's names.
-    fn properties(&self, at: i64, owner: &str) -> Map<String, Value> {
-        let mut properties = Map::new();
-        let mut set = |name: &str, value: String| {
-            if !value.is_empty() {
-                properties.insert(name.to_owned(), Value::String(value));
-            }
-        };
-        let body = html::from_text(&self.body);
-        let title = self.title.trim().to_owned();
-        let minutes = i64::from(self.minutes);
-        let incoming = self.direction == Direction::Inbound;
-        set("hs_timestamp", instant(at));
-        set("hubspot_owner_id", owner.to_owned());
-        match self.kind {
-            Activity::Note if title.is_empty() => set("hs_note_body", body),
-            Activity::Note => {
-                let title = html::from_text(&title);
-                set(
-                    "hs_note_body",
-                    format!("<strong>{title}</strong><br>{body}"),
-                );
-            }
-            Activity::Task => {
-                // A task without a subject has no name in the task list.
-                let subject = if title.is_empty() {
-                    text::clip(self.body.lines().next().unwrap_or_default(), 100)
-                } else {
-                    title
-                };
-                set("hs_task_subject", subject);
-                set("hs_task_body", body);
-                set("hs_task_status", "NOT_STARTED".to_owned());
-                set("hs_task_type", "TODO".to_owned());
-            }
-            Activity::Call => {
-                set("hs_call_title", title);
-                set("hs_call_body", body);
-                let direction = if incoming { "INBOUND" } else { "OUTBOUND" };
-                set("hs_call_direction", direction.to_owned());
-                set("hs_call_status", "COMPLETED".to_owned());
-                if minutes > 0 {
-                    set("hs_call_duration", (minutes * 60_000).to_string());
-                }
-            }
-            Activity::Meeting => {
-                set("hs_meeting_title", title);
-                set("hs_meeting_body", body);
-                set("hs_meeting_start_time", instant(at));
-                let minutes = if minutes > 0 { minutes } else { 30 };
-                set("hs_meeting_end_time", instant(at + minutes * 60_000));
-            }
-            Activity::Email => {
-                set("hs_email_subject", title);
-                set("hs_email_text", self.body.trim().to_owned());
-                let direction = if incoming { "INCOMING_EMAIL" } else { "EMAIL" };
-                set("hs_email_direction", direction.to_owned());
-                set("hs_email_status", "SENT".to_owned());
-            }
-        }
-        properties
-    }
-}
-
 /// The reason why a part of a block is missing, in a line.
 pub(super) fn reason(error: &ToolError) -> String {
-    match error {
-        ToolError::Provider(ProviderError::InsufficientScope { .. }) => {
-            "the connection may not read them".to_owned()
-        }
-        other => other.to_string(),
+    if let ToolError::Provider(ProviderError::InsufficientScope { .. }) = error {
+        "the connection may not read them".to_owned()
+    } else {
+        error.to_string()
     }
 }

@@ -107,7 +107,7 @@ pub(super) fn identify(cx: &Cx) -> BoxFuture<'_, Result<Account, ToolError>> {
         let label = label(&portal, emails);
         let mut details = Map::new();
         for (name, value) in [
-            ("hub_id", portal.portal_id.to_string()),
+            ("hub_id", portal.id.to_string()),
             ("ui_domain", portal.ui_domain),
             ("time_zone", portal.time_zone),
             ("currency", portal.company_currency),
@@ -119,7 +119,7 @@ pub(super) fn identify(cx: &Cx) -> BoxFuture<'_, Result<Account, ToolError>> {
             }
         }
         Ok(Account {
-            id: portal.portal_id.to_string(),
+            id: portal.id.to_string(),
             handle: label.clone(),
             label,
             details,
@@ -155,7 +155,7 @@ fn label(portal: &Portal, emails: impl Iterator<Item = impl AsRef<str>>) -> Stri
         });
     let name = match most {
         Some((domain, _)) => domain,
-        None => format!("portal-{}", portal.portal_id),
+        None => format!("portal-{}", portal.id),
     };
     match portal.account_type.as_str() {
         "" | "STANDARD" => name,

@@ -2,28 +2,26 @@
 
 use std::fmt::Write as _;
 
-use futures_util::future::{join_all, join3, try_join};
+use futures_util::future::try_join;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::kit::block::{Content, ContextBlock};
-use crate::kit::error::{ProviderError, ToolError};
+use crate::kit::error::ToolError;
 use crate::kit::text;
 use crate::kit::tool::{Cx, Needs};
 
-use super::activity;
 use super::describe;
 use super::filters::{Filter, Group};
 use super::kinds::{self, Kind, READ_ANY, SCHEMAS_READ, STANDARD, Target, record_id};
 use super::lists::{self, LISTS_READ};
 use super::model::{Pipeline, Record};
-use super::names::{self, Names};
+use super::names;
+use super::pages::{absent, page};
 use super::pipeline::{self, GroupBy, Staged, cents};
 use super::records;
 use super::search::Search;
 
-/// Linked records of each type in a page.
-const LINKED: usize = 10;
 /// Values of a completion.
 const HITS: u32 = 20;
 /// Members of a list in a block.
@@ -145,199 +143,6 @@ impl ContextBlock for Ticket {
     }
 }
 
-/// What people call a property on a page.
-fn label(name: &str) -> &str {
-    match name {
-        "firstname" => "First name",
-        "lastname" => "Last name",
-        "email" => "E-mail",
-        "phone" => "Phone",
-        "company" => "Company",
-        "jobtitle" => "Job title",
-        "lifecyclestage" => "Lifecycle stage",
-        "createdate" => "Created",
-        "lastmodifieddate" | "hs_lastmodifieddate" => "Changed",
-        "name" => "Name",
-        "domain" => "Domain",
-        "industry" => "Industry",
-        "city" => "City",
-        "country" => "Country",
-        "dealname" => "Deal",
-        "amount" => "Amount",
-        "deal_currency_code" => "Currency",
-        "closedate" => "Close date",
-        "subject" => "Subject",
-        "content" => "Text",
-        "hs_ticket_priority" => "Priority",
-        other => other,
-    }
-}
-
-async fn page(cx: &Cx, name: &str, id: &str) -> Result<Content, ToolError> {
-    let target = Target::find(cx, &format!("{name}/{id}"), "the address").await?;
-    let kind = &target.kind;
-    let fields = kind.fields();
-    let main = STANDARD
-        .iter()
-        .filter(|own| own.has_block())
-        .map(|own| own.name);
-    let linked: Vec<&str> = main.collect();
-    let read = cx
-        .api
-        .get(&["crm", "v3", "objects", kind.segment(), &target.id])
-        .query("properties", fields.join(","))
-        .send::<Record>();
-    let named = Names::beside(cx, kind, &fields, read);
-    let links = join_all(linked.iter().map(|to| links(cx, &target, to)));
-    let ((names, record), links, timeline) =
-        join3(named, links, activity::latest(cx, &target)).await;
-    let record = record.map_err(|error| match error {
-        ProviderError::NotFound => ToolError::NotFound(format!(
-            "there is no {}; it may be archived, merged or hidden from this connection",
-            target.text()
-        )),
-        other => other.into(),
-    })?;
-    let mut out = format!("# {}\n\n", line(&record.title(&kind.title())));
-    let mut truncated = false;
-    for name in &fields {
-        let value = record.get(name);
-        let ids = ["hubspot_owner_id", "dealstage", "pipeline"];
-        if value.is_empty() || ids.contains(&name.as_str()) || name.starts_with("hs_pipeline") {
-            continue;
-        }
-        let (value, cut) = records::shown(value, 2_000);
-        truncated |= cut;
-        row(&mut out, label(name), &value);
-    }
-    let owner = record.get("hubspot_owner_id");
-    let name = names.owner(owner).unwrap_or_else(|| owner.to_owned());
-    row(&mut out, "Owner", &name);
-    if let Some((pipeline, stage)) = names.stage(&record) {
-        row(&mut out, "Pipeline", &pipeline.label);
-        row(&mut out, "Stage", stage.map_or("", |stage| &stage.label));
-    }
-    for (to, links) in linked.iter().zip(links) {
-        section(&mut out, to, links);
-    }
-    match timeline {
-        Ok(timeline) if timeline.entries.is_empty() => {}
-        Ok(timeline) => {
-            out.push_str("\n## Latest activities\n\n");
-            for entry in &timeline.entries {
-                let _ = writeln!(out, "{}", entry.line());
-            }
-            for warning in &timeline.warnings {
-                let _ = writeln!(out, "\n_{warning}_");
-            }
-        }
-        Err(error) => {
-            let _ = writeln!(
-                out,
-                "\n_activities are missing: {}_",
-                activity::reason(&error)
-            );
-        }
-    }
-    for warning in &names.warnings {
-        let _ = writeln!(out, "\n_{warning}_");
-    }
-    let url = records::url(cx, kind.type_id(), &record.id);
-    if let Some(url) = &url {
-        let _ = writeln!(out, "\n[Open in HubSpot]({url})");
-    }
-    Ok(Content {
-        version: Some(record.updated_at).filter(|version| !version.is_empty()),
-        url,
-        truncated,
-        ..Content::text(out)
-    })
-}
-
-/// A value on one line: text of a record must not look like a heading of the page.
-fn line(value: &str) -> String {
-    value.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn row(out: &mut String, label: &str, value: &str) {
-    if value.is_empty() {
-        return;
-    }
-    if value.contains('\n') {
-        let quoted = value.lines().map(|line| format!("  > {line}"));
-        let quoted: Vec<String> = quoted.collect();
-        let _ = writeln!(out, "- **{label}**:\n{}", quoted.join("\n"));
-    } else {
-        let _ = writeln!(out, "- **{label}**: {value}");
-    }
-}
-
-/// What a record is linked to: how many there are, and the names of the first ten.
-struct Links {
-    count: usize,
-    named: Vec<(String, String, Vec<String>)>,
-}
-
-async fn links(cx: &Cx, target: &Target, to: &str) -> Result<Links, ToolError> {
-    let to = Kind::find(cx, to).await?;
-    to.may_read(cx)?;
-    let from = std::slice::from_ref(&target.id);
-    let found = records::linked(cx, &target.kind, from, &to).await?;
-    let found: Vec<_> = found.into_values().flatten().collect();
-    let ids: Vec<String> = found
-        .iter()
-        .take(LINKED)
-        .map(|link| link.id.clone())
-        .collect();
-    if ids.is_empty() {
-        return Ok(Links {
-            count: 0,
-            named: Vec::new(),
-        });
-    }
-    let titles = records::titles(cx, &to, &ids).await?;
-    let named = found.iter().take(LINKED).map(|link| {
-        let title = titles.get(&link.id).cloned().unwrap_or_default();
-        let labels = link.labels().into_iter().map(ToOwned::to_owned).collect();
-        (records::uri(cx, &to, &link.id), title, labels)
-    });
-    Ok(Links {
-        count: found.len(),
-        named: named.collect(),
-    })
-}
-
-fn section(out: &mut String, to: &str, links: Result<Links, ToolError>) {
-    match links {
-        Ok(links) if links.count == 0 => {}
-        Ok(links) => {
-            let mut heading = to.to_owned();
-            if let Some(first) = heading.get_mut(..1) {
-                first.make_ascii_uppercase();
-            }
-            let _ = writeln!(out, "\n## {heading} ({})\n", links.count);
-            for (uri, title, labels) in &links.named {
-                let labels = if labels.is_empty() {
-                    String::new()
-                } else {
-                    format!(" ({})", labels.join(", "))
-                };
-                let _ = writeln!(out, "- {}{labels} <{uri}>", line(title));
-            }
-            if links.count > links.named.len() {
-                let _ = writeln!(out, "- and {} more", links.count - links.named.len());
-            }
-        }
-        Err(error) => {
-            let _ = writeln!(
-                out,
-                "\n_linked {to} are missing: {}_",
-                activity::reason(&error)
-            );
-        }
-    }
-}
-
 /// Any record, whole.
 #[derive(Debug, Deserialize)]
 pub(super) struct Object {
@@ -363,10 +168,7 @@ impl ContextBlock for Object {
         let ids = std::slice::from_ref(&target.id);
         let found = records::read(cx, &target.kind, ids, "", &names, &[]).await?;
         let Some(record) = found.results.into_iter().next() else {
-            return Err(ToolError::NotFound(format!(
-                "there is no {}; it may be archived, merged or hidden from this connection",
-                target.text()
-            )));
+            return Err(absent(&target));
         };
         let mut values = Map::new();
         for (name, value) in &record.properties {
@@ -620,7 +422,7 @@ impl ContextBlock for ListMembers {
         _chosen: &Map<String, Value>,
     ) -> Result<Vec<String>, ToolError> {
         let page = lists::search(cx, prefix, HITS, 0).await?;
-        Ok(page.lists.into_iter().map(|list| list.list_id).collect())
+        Ok(page.lists.into_iter().map(|list| list.id).collect())
     }
 }
 

@@ -55,7 +55,7 @@ impl Tool for GetAccount {
             Granted::Scopes(scopes) => scopes.clone(),
             Granted::Unknown => Vec::new(),
         };
-        let mut item = Item::new(portal.portal_id)
+        let mut item = Item::new(portal.id)
             .field("label", cx.account.label.as_str())
             .field("account_type", portal.account_type.as_str())
             .field("time_zone", portal.time_zone.as_str())
@@ -67,7 +67,7 @@ impl Tool for GetAccount {
         if !portal.ui_domain.is_empty() {
             item = item.url(format!(
                 "https://{}/home-beta?portalId={}",
-                portal.ui_domain, portal.portal_id
+                portal.ui_domain, portal.id
             ));
         }
         Ok(Output::one(item))

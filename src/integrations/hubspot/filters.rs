@@ -3,9 +3,9 @@
 
 use serde::Serialize;
 
-use crate::clock::Timestamp;
 use crate::kit::error::ToolError;
 
+use super::moments::millis;
 use super::names::Names;
 
 /// Groups in one search, filters in a group, and filters in all: HubSpot's limits.
@@ -270,18 +270,6 @@ fn instant(value: &str, last: bool) -> String {
         Some(millis) => millis.to_string(),
         None => value.to_owned(),
     }
-}
-
-/// Milliseconds since 1970 of `2026-11-20` or of RFC 3339 text.
-pub(super) fn millis(value: &str, last: bool) -> Option<i64> {
-    let bytes = value.as_bytes();
-    let date = bytes.len() == 10 && bytes[4] == b'-' && bytes[7] == b'-';
-    let text = match (date, last) {
-        (true, false) => format!("{value}T00:00:00Z"),
-        (true, true) => format!("{value}T23:59:59.999Z"),
-        (false, _) => value.to_owned(),
-    };
-    Timestamp::parse_rfc3339(&text).map(|at| at.micros() / 1_000)
 }
 
 #[cfg(test)]

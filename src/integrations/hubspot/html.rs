@@ -37,8 +37,11 @@ pub(super) fn to_text(html: &str) -> String {
             }
             ("br", _) => out.push('\n'),
             ("li", false) => out.push_str("\n- "),
-            ("p" | "div" | "tr" | "ul" | "ol" | "table" | "blockquote", _) => line(&mut out),
-            ("h1" | "h2" | "h3" | "h4" | "h5" | "h6", _) => line(&mut out),
+            (
+                "p" | "div" | "tr" | "ul" | "ol" | "table" | "blockquote" | "h1" | "h2" | "h3"
+                | "h4" | "h5" | "h6",
+                _,
+            ) => line(&mut out),
             ("td" | "th", true) => out.push(' '),
             ("a", false) => link = href(tag).map(|address| (address, out.len())),
             ("a", true) => {
@@ -85,15 +88,12 @@ fn entities(text: &str, out: &mut String) {
             .find(';')
             .filter(|end| *end <= 10)
             .and_then(|end| Some((entity(&tail[1..end])?, end)));
-        match known {
-            Some((c, end)) => {
-                out.push(c);
-                rest = &tail[end + 1..];
-            }
-            None => {
-                out.push('&');
-                rest = &tail[1..];
-            }
+        if let Some((c, end)) = known {
+            out.push(c);
+            rest = &tail[end + 1..];
+        } else {
+            out.push('&');
+            rest = &tail[1..];
         }
     }
     out.push_str(rest);
@@ -174,8 +174,7 @@ pub(super) fn without_quoted(text: &str) -> String {
             kept.push(row);
         }
     }
-    let text = kept.join("\n").trim().to_owned();
-    text
+    kept.join("\n").trim().to_owned()
 }
 
 #[cfg(test)]

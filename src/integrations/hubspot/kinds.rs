@@ -3,7 +3,7 @@
 use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::tool::{Cx, Needs};
 
-use super::model::{ObjectSchema, Results};
+use super::model::{ObjectSchema, Page};
 
 /// Any scope that lets one read some kind of record.
 pub(super) const READ_ANY: Needs = Needs::Any(&[
@@ -447,7 +447,7 @@ impl Custom {
 
 /// The portal's custom objects.
 pub(super) async fn schemas(cx: &Cx) -> Result<Vec<ObjectSchema>, ProviderError> {
-    let answer: Results<ObjectSchema> = cx
+    let answer: Page<ObjectSchema> = cx
         .api
         .get(&["crm-object-schemas", "v3", "schemas"])
         .send()

@@ -9,7 +9,7 @@ use crate::kit::output::{Item, Output};
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
 
 use super::kinds::{Kind, Target, WRITE_ANY};
-use super::model::{AssociatedTo, Results};
+use super::model::{AssociatedTo, Page};
 use super::records;
 
 /// Links a record to others, with a label when one is given.
@@ -77,7 +77,7 @@ impl Tool for LinkRecords {
                 Some(_) => &["batch", "create"],
                 None => &["batch", "associate", "default"],
             };
-            let answer: Results<Value> = cx
+            let answer: Page<Value> = cx
                 .api
                 .post(&ends.path(kind, tail))
                 .json(&json!({ "inputs": inputs }))

@@ -11,7 +11,7 @@ use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
 
 use super::describe::offset;
 use super::kinds::{Kind, record_id};
-use super::model::{List, ListAnswer, ListPage, Membership, Owner, Record, Results};
+use super::model::{List, ListAnswer, ListPage, Membership, Owner, Page, Record};
 use super::names::{self, Names};
 use super::records::{self, Fields};
 
@@ -173,7 +173,7 @@ pub(super) async fn members(
     id: &str,
     limit: u32,
     after: Option<&str>,
-) -> Result<Results<Membership>, ProviderError> {
+) -> Result<Page<Membership>, ProviderError> {
     cx.api
         .get(&["crm", "v3", "lists", id, "memberships"])
         .query("limit", limit)
@@ -191,8 +191,8 @@ pub(super) fn url(cx: &Cx, id: &str) -> Option<String> {
 }
 
 fn list_item(cx: &Cx, list: &List) -> Item {
-    let mut item = Item::new(&list.list_id).uri(cx.uri(&format!("lists/{}", list.list_id)));
-    item.url = url(cx, &list.list_id);
+    let mut item = Item::new(&list.id).uri(cx.uri(&format!("lists/{}", list.id)));
+    item.url = url(cx, &list.id);
     item.set("name", list.name.as_str());
     let kind = super::kinds::standard(&list.object_type_id);
     item.set(
@@ -233,7 +233,7 @@ impl Tool for ListOwners {
             let found = names::owners(cx).await?;
             (found.owners, found.more)
         } else {
-            let page: Results<Owner> = cx
+            let page: Page<Owner> = cx
                 .api
                 .get(&["crm", "v3", "owners"])
                 .query("email", self.email.trim())

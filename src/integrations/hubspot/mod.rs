@@ -9,8 +9,11 @@ mod html;
 mod kinds;
 mod links;
 mod lists;
+mod log;
 mod model;
+mod moments;
 mod names;
+mod pages;
 mod pipeline;
 mod records;
 mod remove;
@@ -79,7 +82,7 @@ pub(super) static INTEGRATION: Integration = Integration {
             title: "Activities",
             tools: &[
                 ToolDef::of::<activity::ListActivities>(),
-                ToolDef::of::<activity::LogActivity>(),
+                ToolDef::of::<log::LogActivity>(),
             ],
             blocks: &[],
         },

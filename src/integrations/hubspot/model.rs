@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 /// A page or a batch answer.
 #[derive(Debug, Deserialize)]
-pub(super) struct Results<T> {
+pub(super) struct Page<T> {
     #[serde(default = "Vec::new")]
     pub(super) results: Vec<T>,
     #[serde(default)]
@@ -20,7 +20,7 @@ pub(super) struct Results<T> {
     pub(super) errors: Vec<BatchError>,
 }
 
-impl<T> Results<T> {
+impl<T> Page<T> {
     /// Where the next page starts.
     pub(super) fn after(&self) -> Option<String> {
         Some(self.paging.as_ref()?.next.as_ref()?.after.clone())
@@ -212,10 +212,10 @@ pub(super) struct Stage {
 impl Stage {
     /// The chance of winning, 0 to 1, of a deal's stage.
     pub(super) fn probability(&self) -> Option<f64> {
-        match self.metadata.get("probability")? {
-            Value::String(text) => text.parse().ok(),
-            other => other.as_f64(),
-        }
+        let value = self.metadata.get("probability")?;
+        value
+            .as_f64()
+            .or_else(|| value.as_str().and_then(|text| text.parse().ok()))
     }
 
     /// Whether records in it are done.
@@ -371,7 +371,8 @@ impl AssociatedTo {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct List {
-    pub(super) list_id: String,
+    #[serde(rename = "listId")]
+    pub(super) id: String,
     pub(super) name: String,
     #[serde(default)]
     pub(super) object_type_id: String,
@@ -427,7 +428,8 @@ pub(super) struct Membership {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Portal {
-    pub(super) portal_id: i64,
+    #[serde(rename = "portalId")]
+    pub(super) id: i64,
     #[serde(default)]
     pub(super) account_type: String,
     #[serde(default)]
@@ -447,6 +449,8 @@ fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, 
     match Value::deserialize(deserializer)? {
         Value::String(text) => Ok(text),
         Value::Number(number) => Ok(number.to_string()),
-        _ => Err(serde::de::Error::custom("expected text or a number")),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            Err(serde::de::Error::custom("expected text or a number"))
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::kit::output::Item;
 use crate::kit::tool::Cx;
 
 use super::kinds::{Kind, Standard};
-use super::model::{Owner, Pipeline, Record, Results, Stage};
+use super::model::{Owner, Page, Pipeline, Record, Stage};
 
 /// Owners in one request; HubSpot allows no more.
 const OWNERS_PAGE: u32 = 500;
@@ -27,7 +27,7 @@ pub(super) async fn owners(cx: &Cx) -> Result<Owners, ProviderError> {
     let mut found = Owners::default();
     let mut after: Option<String> = None;
     for _ in 0..OWNERS_PAGES {
-        let page: Results<Owner> = cx
+        let page: Page<Owner> = cx
             .api
             .get(&["crm", "v3", "owners"])
             .query("limit", OWNERS_PAGE)
@@ -46,7 +46,7 @@ pub(super) async fn owners(cx: &Cx) -> Result<Owners, ProviderError> {
 
 /// The pipelines of a type of record, in their order, with the stages in theirs.
 pub(super) async fn pipelines(cx: &Cx, segment: &str) -> Result<Vec<Pipeline>, ProviderError> {
-    let answer: Results<Pipeline> = cx
+    let answer: Page<Pipeline> = cx
         .api
         .get(&["crm", "v3", "pipelines", segment])
         .send()
@@ -65,6 +65,8 @@ pub(super) struct Names {
     owners: Vec<Owner>,
     pipelines: Vec<Pipeline>,
     kind: Option<&'static Standard>,
+    /// Why the owners, and why the pipelines, could not be read.
+    failed: (Option<ProviderError>, Option<ProviderError>),
     /// What could not be read, for the reader.
     pub(super) warnings: Vec<String>,
 }
@@ -100,16 +102,20 @@ impl Names {
         };
         match owners {
             Some(Ok(found)) => names.owners = found.owners,
-            Some(Err(error)) => names
-                .warnings
-                .push(format!("owners are shown by id: {error}")),
+            Some(Err(error)) => {
+                let text = format!("owners are shown by id: {error}");
+                names.warnings.push(text);
+                names.failed.0 = Some(error);
+            }
             None => {}
         }
         match pipelines {
             Some(Ok(found)) => names.pipelines = found,
-            Some(Err(error)) => names
-                .warnings
-                .push(format!("stages are shown by id: {error}")),
+            Some(Err(error)) => {
+                let text = format!("stages are shown by id: {error}");
+                names.warnings.push(text);
+                names.failed.1 = Some(error);
+            }
             None => {}
         }
         (names, other)
@@ -153,7 +159,14 @@ impl Names {
     /// stages and pipelines by label. Several stages can share a label. `None` for other properties.
     pub(super) fn ids(&self, name: &str, value: &str) -> Result<Option<Vec<String>>, ToolError> {
         let same = |text: &str| text.eq_ignore_ascii_case(value);
+        let number = value.bytes().all(|b| b.is_ascii_digit());
+        // A name that cannot be looked up must not be searched for as if it were an id: nothing would be found.
+        let unless_failed = |failure: &Option<ProviderError>| match failure {
+            Some(error) if !number => Err(error.clone()),
+            _ => Ok(()),
+        };
         if name == "hubspot_owner_id" {
+            unless_failed(&self.failed.0)?;
             return owner_ids(&self.owners, value).map(Some);
         }
         let Some(kind) = self.kind else {
@@ -171,6 +184,7 @@ impl Names {
         } else {
             return Ok(None);
         };
+        unless_failed(&self.failed.1)?;
         if known.is_empty() || known.iter().any(|(id, _)| *id == value) {
             return Ok(Some(vec![value.to_owned()]));
         }
@@ -193,7 +207,7 @@ impl Names {
     }
 }
 
-/// The owners that `value` means: an id, an address, a whole name, or `0`-free text that is part of exactly one name.
+/// The owners that `value` means: an id, an address, a whole name, or a part of exactly one name.
 pub(super) fn owner_ids(owners: &[Owner], value: &str) -> Result<Vec<String>, ToolError> {
     if value.bytes().all(|b| b.is_ascii_digit()) {
         return Ok(vec![value.to_owned()]);

@@ -11,10 +11,10 @@ use crate::kit::output::{Item, Output};
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
 use crate::kit::uri::encode;
 
-use super::activity::moment;
 use super::filters::{Filter, Group};
 use super::kinds::{Kind, STANDARD, Standard};
 use super::model::{Owner, Pipeline, Record};
+use super::moments::moment;
 use super::names;
 use super::search::Search;
 
@@ -98,12 +98,8 @@ impl Tool for SummarizePipeline {
         let pipeline = choose(&pipelines, &self.pipeline)?;
         let summary =
             summarize(cx, self.object_type, pipeline, self.group_by, since, until).await?;
-        let mut output = Output::default();
-        output.items = summary
-            .rows
-            .iter()
-            .map(|row| row.item(cx, &summary))
-            .collect();
+        let rows = summary.rows.iter();
+        let mut output = Output::of(rows.map(|row| row.item(cx, &summary)).collect());
         let mut all = summary.all.item(cx, &summary);
         all.uri = Some(cx.uri(&format!("pipelines/{}", encode(&pipeline.id))));
         all.set("pipeline", pipeline.label.as_str());
@@ -380,12 +376,12 @@ async fn count(
 ) -> Result<BTreeMap<String, u64>, ProviderError> {
     let standard = staged.standard();
     let property = standard.stage_property().unwrap_or_default();
-    let stages: Vec<String> = pipeline
+    let ids: Vec<String> = pipeline
         .stages
         .iter()
         .map(|stage| stage.id.clone())
         .collect();
-    let searches = stages.into_iter().map(|stage| async move {
+    let searches = ids.into_iter().map(|stage| async move {
         let mut filters = filters.to_vec();
         filters.push(Filter::one(property, "EQ", &stage));
         let found = Search {

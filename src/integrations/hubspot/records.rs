@@ -15,9 +15,7 @@ use crate::kit::uri::encode;
 use super::filters::Filter;
 use super::html;
 use super::kinds::{Kind, Target, record_id};
-use super::model::{
-    Associated, AssociatedTo, AssociationType, BatchError, Property, Record, Results,
-};
+use super::model::{Associated, AssociatedTo, AssociationType, BatchError, Page, Property, Record};
 use super::names::Names;
 
 /// Records in one batch; HubSpot allows no more.
@@ -37,9 +35,9 @@ pub(super) fn url(cx: &Cx, type_id: Option<&str>, id: &str) -> Option<String> {
 
 /// The context block of a record.
 pub(super) fn uri(cx: &Cx, kind: &Kind, id: &str) -> String {
-    match kind {
-        Kind::Standard(own) if own.has_block() => cx.uri(&format!("{}/{}", own.name, encode(id))),
-        kind => cx.uri(&format!(
+    match kind.as_standard() {
+        Some(own) if own.has_block() => cx.uri(&format!("{}/{}", own.name, encode(id))),
+        _ => cx.uri(&format!(
             "objects/{}/{}",
             encode(kind.segment()),
             encode(id)
@@ -120,7 +118,7 @@ impl Fields {
 
 /// The properties of a type.
 pub(super) async fn properties(cx: &Cx, kind: &Kind) -> Result<Vec<Property>, ProviderError> {
-    let answer: Results<Property> = cx
+    let answer: Page<Property> = cx
         .api
         .get(&["crm", "v3", "properties", kind.segment()])
         .send()
@@ -159,7 +157,7 @@ pub(super) async fn read(
     id_property: &str,
     properties: &[String],
     history: &[String],
-) -> Result<Results<Record>, ProviderError> {
+) -> Result<Page<Record>, ProviderError> {
     let inputs: Vec<Value> = ids.iter().map(|id| json!({ "id": id })).collect();
     let mut body = json!({
         "inputs": inputs, "properties": properties, "propertiesWithHistory": history,
@@ -207,7 +205,7 @@ pub(super) async fn linked(
         "batch",
         "read",
     ];
-    let answer: Results<Associated> = cx
+    let answer: Page<Associated> = cx
         .api
         .post(&path)
         .json(&json!({ "inputs": inputs }))
@@ -370,7 +368,7 @@ pub(super) async fn association_types(
         to.segment(),
         "labels",
     ];
-    let answer: Results<AssociationType> = cx.api.get(&path).send().await?;
+    let answer: Page<AssociationType> = cx.api.get(&path).send().await?;
     Ok(answer.results)
 }
 
@@ -453,7 +451,7 @@ pub(super) async fn linked_filter(
         "associations",
         kind.segment(),
     ];
-    let answer: Results<AssociatedTo> = cx.api.get(&path).query("limit", 500).send().await?;
+    let answer: Page<AssociatedTo> = cx.api.get(&path).query("limit", 500).send().await?;
     let more = answer.after().is_some() || answer.results.len() > BATCH;
     let mut ids: Vec<String> = answer.results.into_iter().map(|link| link.id).collect();
     if ids.is_empty() {

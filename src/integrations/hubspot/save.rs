@@ -10,7 +10,7 @@ use crate::kit::output::{Item, Output};
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
 
 use super::kinds::{Kind, Target, WRITE_ANY, record_id};
-use super::model::{AssociationType, BatchError, Property, Record, Results};
+use super::model::{AssociationType, BatchError, Page, Property, Record};
 use super::records;
 
 /// Creates, updates or upserts up to 100 records of one type and links them.
@@ -101,7 +101,7 @@ impl Tool for SaveRecords {
             "batch",
             self.mode.word(),
         ];
-        let saved: Results<Record> = cx.api.post(&path).json(&body).send().await?;
+        let saved: Page<Record> = cx.api.post(&path).json(&body).send().await?;
         let mut output = Output::default();
         let mut done = Vec::new();
         for record in &saved.results {
@@ -113,7 +113,7 @@ impl Tool for SaveRecords {
             output.items.push(item);
         }
         for error in &saved.errors {
-            output.warnings.push(self.complaint(error, &drafts));
+            output.warnings.push(complaint(error, &drafts));
         }
         if self.mode != Mode::Create {
             output
@@ -240,22 +240,6 @@ impl SaveRecords {
         item
     }
 
-    /// Names the record that an error is about.
-    fn complaint(&self, error: &BatchError, drafts: &[Draft]) -> String {
-        let trace = error.context("objectWriteTraceId");
-        let at: Option<usize> = trace.first().and_then(|trace| trace.parse().ok());
-        let sentence = error.sentence();
-        match at.and_then(|at| Some((at + 1, drafts.get(at)?))) {
-            Some((number, draft)) if draft.id.is_empty() => {
-                format!("record {number} was not saved: {sentence}")
-            }
-            Some((number, draft)) => {
-                format!("record {number} ({}) was not saved: {sentence}", draft.id)
-            }
-            None => format!("not saved: {sentence}"),
-        }
-    }
-
     /// What saving would change: the present values beside the new ones.
     async fn plan(&self, cx: &Cx, kind: &Kind, drafts: &[Draft]) -> Result<Output, ToolError> {
         let mut names: Vec<String> = Vec::new();
@@ -295,6 +279,22 @@ impl SaveRecords {
                 .push(format!("the property names could not be checked: {error}")),
         }
         Ok(output)
+    }
+}
+
+/// Names the record that an error is about.
+fn complaint(error: &BatchError, drafts: &[Draft]) -> String {
+    let trace = error.context("objectWriteTraceId");
+    let at: Option<usize> = trace.first().and_then(|trace| trace.parse().ok());
+    let sentence = error.sentence();
+    match at.and_then(|at| Some((at + 1, drafts.get(at)?))) {
+        Some((number, draft)) if draft.id.is_empty() => {
+            format!("record {number} was not saved: {sentence}")
+        }
+        Some((number, draft)) => {
+            format!("record {number} ({}) was not saved: {sentence}", draft.id)
+        }
+        None => format!("not saved: {sentence}"),
     }
 }
 
@@ -458,7 +458,7 @@ async fn link(cx: &Cx, kind: &Kind, drafts: &[Draft], done: &[(usize, String)]) 
             "create",
         ];
         let body = json!({ "inputs": inputs });
-        let answer: Result<Results<Value>, ProviderError> =
+        let answer: Result<Page<Value>, ProviderError> =
             cx.api.post(&path).json(&body).send().await;
         match answer {
             Ok(answer) => warnings.extend(records::complaints(&answer.errors)),

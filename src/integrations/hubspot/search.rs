@@ -11,7 +11,7 @@ use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
 
 use super::filters::{self, Group};
 use super::kinds::{Kind, READ_ANY, Target};
-use super::model::{Record, Results};
+use super::model::{Page, Record};
 use super::names::Names;
 use super::records::{self, Expand, Fields, Linked};
 
@@ -63,11 +63,7 @@ pub(super) struct Search<'a> {
 
 impl Search<'_> {
     /// Sends it. Sent again when HubSpot is busy: it only reads.
-    pub(super) async fn send(
-        &self,
-        cx: &Cx,
-        segment: &str,
-    ) -> Result<Results<Record>, ProviderError> {
+    pub(super) async fn send(&self, cx: &Cx, segment: &str) -> Result<Page<Record>, ProviderError> {
         let mut body = Map::new();
         if !self.query.is_empty() {
             body.insert("query".to_owned(), json!(self.query));
@@ -275,7 +271,7 @@ impl Tool for GetRecords {
 }
 
 /// What was asked for and did not come.
-fn missing(kind: &Kind, ids: &[String], id_property: &str, found: &Results<Record>) -> Vec<String> {
+fn missing(kind: &Kind, ids: &[String], id_property: &str, found: &Page<Record>) -> Vec<String> {
     let mut said: Vec<String> = found
         .errors
         .iter()
