@@ -65,8 +65,9 @@ impl Activity {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListActivities {
-    /// contacts, companies, deals, tickets, …
+    /// contacts, deals, custom…
     object_type: String,
+    /// The record's id
     id: String,
     /// Default: all
     #[serde(default)]
@@ -74,6 +75,7 @@ pub(super) struct ListActivities {
     /// Date or time
     #[serde(default)]
     since: String,
+    /// Date or time
     #[serde(default)]
     until: String,
     #[serde(default)]

@@ -18,7 +18,7 @@ use super::records;
 pub(super) struct LinkRecords {
     /// contacts/101
     from: String,
-    /// `["companies/201"]`, at most 100
+    /// companies/201, …
     to: Vec<String>,
     /// As hubspot_describe_object lists it
     #[serde(default)]
@@ -31,7 +31,7 @@ pub(super) struct LinkRecords {
 pub(super) struct UnlinkRecords {
     /// contacts/101
     from: String,
-    /// `["companies/201"]`, at most 100
+    /// companies/201, …
     to: Vec<String>,
     /// Remove only this label
     #[serde(default)]

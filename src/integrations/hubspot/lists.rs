@@ -25,6 +25,7 @@ pub(super) struct GetLists {
     /// Words in the name
     #[serde(default)]
     q: String,
+    /// Exactly this list
     #[serde(default)]
     list_id: String,
     /// Of list_id

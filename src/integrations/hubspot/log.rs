@@ -1,7 +1,7 @@
 //! Adding to what happened with a record.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::kit::error::ToolError;
@@ -16,33 +16,34 @@ use super::model::Record;
 use super::moments::{instant, moment};
 use super::{names, records};
 
-/// Logs a note, task, call, meeting or e-mail on records. Nothing is sent and nobody is invited.
+/// Logs a note, task, call, meeting or e-mail on records; sends nothing.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogActivity {
+    /// Kind
     kind: Activity,
-    /// Plain text
+    /// Text
     body: String,
     /// Subject
     #[serde(default)]
     title: String,
-    /// `["contacts/101"]`
+    /// contacts/101
     on: Vec<String>,
-    /// Name, e-mail or id
+    /// Name or id
     #[serde(default)]
     owner: String,
-    /// When; a task's due time. Default: now
+    /// When; a task's due time
     #[serde(default)]
     at: String,
-    /// Length of a call or meeting
+    /// Length
     #[serde(default)]
     minutes: u32,
-    /// Of a call or e-mail
+    /// Call, e-mail
     #[serde(default)]
     direction: Direction,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 enum Direction {

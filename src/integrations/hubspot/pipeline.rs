@@ -28,16 +28,19 @@ const AT_ONCE: usize = 3;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SummarizePipeline {
+    /// What to count
     #[serde(default)]
     object_type: Staged,
     /// Label or id. Default: the first
     #[serde(default)]
     pipeline: String,
+    /// The rows
     #[serde(default)]
     group_by: GroupBy,
     /// Date: deals by close date, tickets by creation
     #[serde(default)]
     since: String,
+    /// As since
     #[serde(default)]
     until: String,
 }

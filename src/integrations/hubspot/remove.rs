@@ -17,7 +17,7 @@ use super::records::{self, Fields};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ArchiveRecords {
-    /// contacts, companies, deals, tickets, … or a custom object
+    /// contacts, deals, custom…
     object_type: String,
     /// At most 100
     ids: Vec<String>,
@@ -78,6 +78,7 @@ impl Tool for ArchiveRecords {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MergeRecords {
+    /// Their type
     object_type: Mergeable,
     /// Stays; its values win
     primary_id: String,

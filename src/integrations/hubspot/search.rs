@@ -20,30 +20,27 @@ const WINDOW: u32 = 10_000;
 /// Longest search text.
 const QUERY_CHARS: usize = 3_000;
 
-/// Searches CRM records of any type, custom objects included; counts all matches and names owners and stages.
+/// Searches records of any type and counts all matches.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SearchRecords {
-    /// contacts, companies, deals, tickets, … or a custom object
+    /// contacts, deals, custom…
     object_type: String,
-    /// Words to find
+    /// Words
     #[serde(default)]
     q: String,
-    /// `["dealstage=Closed won|Lost","amount>=1000","or","email=*"]`; = != > >= < <= ~ !~
+    /// dealstage=Closed won|Lost, amount>=5, or, email=*; also != ~ !~
     #[serde(default)]
     filters: Vec<String>,
-    /// Linked to this: companies/201
+    /// companies/201
     #[serde(default)]
     associated_with: String,
-    /// Property; -property descends
+    /// -createdate
     #[serde(default)]
     sort: String,
-    /// Properties; * is all
+    /// * is all
     #[serde(default)]
     fields: Vec<String>,
-    /// Add linked records: contacts:3
-    #[serde(default)]
-    expand: Vec<String>,
     #[serde(default)]
     limit: Limit<10, 100>,
     #[serde(default)]
@@ -92,7 +89,7 @@ impl Tool for SearchRecords {
     const EFFECT: Effect = Effect::Read;
     const SCOPES: Needs = READ_ANY;
     const AUDIT: AuditArgs = AuditArgs {
-        plain: &["object_type", "associated_with", "sort", "fields", "expand"],
+        plain: &["object_type", "associated_with", "sort", "fields"],
         dropped: &[],
     };
 
@@ -106,7 +103,6 @@ impl Tool for SearchRecords {
         }
         let kind = Kind::find(cx, &self.object_type).await?;
         kind.may_read(cx)?;
-        let expand = Expand::find(cx, &self.expand).await?;
         let mut output = Output::default();
         let also = if self.associated_with.is_empty() {
             None
@@ -150,8 +146,6 @@ impl Tool for SearchRecords {
             output.truncated |= cut;
             output.items.push(item);
         }
-        let more = Expand::add(cx, &kind, &expand, &mut output.items).await;
-        output.warnings.extend(more);
         let next = found.after();
         let beyond = next
             .as_deref()
@@ -185,24 +179,24 @@ fn after(cursor: Option<&Cursor>, limit: u32) -> Result<Option<String>, ToolErro
     Ok(Some(cursor.0.clone()))
 }
 
-/// Reads records by id or by a unique property such as email, with linked records and former values.
+/// Reads up to 100 records by id or unique property, with linked records.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GetRecords {
-    /// contacts, companies, deals, tickets, … or a custom object
+    /// contacts, deals, custom…
     object_type: String,
-    /// At most 100
+    /// Ids
     ids: Vec<String>,
-    /// Unique property that ids are values of
+    /// Such as email
     #[serde(default)]
     id_property: String,
-    /// Properties; * is all
+    /// * is all
     #[serde(default)]
     fields: Vec<String>,
-    /// Add linked records: contacts:3
+    /// Linked ones: contacts:3
     #[serde(default)]
     expand: Vec<String>,
-    /// Properties whose former values to add
+    /// Properties to show former values of
     #[serde(default)]
     history: Vec<String>,
 }
