@@ -56,7 +56,13 @@ impl Users {
                 } else {
                     let rows: Vec<_> = users
                         .iter()
-                        .map(|user| vec![user.email.clone(), user.role.as_str().to_owned(), user.created_at.rfc3339()])
+                        .map(|user| {
+                            vec![
+                                user.email.clone(),
+                                user.role.as_str().to_owned(),
+                                user.created_at.rfc3339(),
+                            ]
+                        })
                         .collect();
                     output::table(&["EMAIL", "ROLE", "ADDED"], &rows)?;
                 }
@@ -102,14 +108,22 @@ pub(super) enum Tokens {
 impl Tokens {
     pub(super) async fn run(self, app: &App) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Create { email, expires, read_only, name } => {
+            Self::Create {
+                email,
+                expires,
+                read_only,
+                name,
+            } => {
                 let user = app.auth.person(app.org, &email).await?;
                 let life = expires.map(|days| Duration::from_secs(days * 24 * 3_600));
                 let token = app.auth.create_token(&user, &name, life, read_only).await?;
                 output::tell("this token is shown once; keep it like a password");
                 output::line(token.secret.expose_secret())?;
             }
-            Self::List { email, json: Json { json } } => {
+            Self::List {
+                email,
+                json: Json { json },
+            } => {
                 let user = app.auth.person(app.org, &email).await?;
                 let tokens = app.store.grants_of(user.id, GrantKind::Token).await?;
                 let at = |at: Option<Timestamp>| at.map(Timestamp::rfc3339);
@@ -125,13 +139,23 @@ impl Tokens {
                     let rows: Vec<_> = tokens
                         .iter()
                         .map(|token| {
-                            let allows = if token.read_only { "read" } else { "read and write" };
+                            let allows = if token.read_only {
+                                "read"
+                            } else {
+                                "read and write"
+                            };
                             let ends = match token.revoked_at {
                                 Some(at) => format!("revoked {at}"),
                                 None => at(token.expires_at).unwrap_or_else(|| "never".to_owned()),
                             };
                             let used = at(token.last_used_at).unwrap_or_else(|| "never".to_owned());
-                            vec![token.id.to_string(), token.name.clone(), allows.to_owned(), ends, used]
+                            vec![
+                                token.id.to_string(),
+                                token.name.clone(),
+                                allows.to_owned(),
+                                ends,
+                                used,
+                            ]
                         })
                         .collect();
                     output::table(&["ID", "NAME", "ALLOWS", "ENDS", "LAST USED"], &rows)?;
@@ -141,10 +165,17 @@ impl Tokens {
                 let user = app.auth.person(app.org, &email).await?;
                 let own = app.store.grants_of(user.id, GrantKind::Token).await?;
                 if !own.iter().any(|token| token.id == id) {
-                    bail!("{} has no token {id}; `tokens list {0}` shows them", user.email);
+                    bail!(
+                        "{} has no token {id}; `tokens list {0}` shows them",
+                        user.email
+                    );
                 }
                 let was_live = app.auth.revoke_token(&user, id).await?;
-                output::line(if was_live { "revoked" } else { "was revoked already" })?;
+                output::line(if was_live {
+                    "revoked"
+                } else {
+                    "was revoked already"
+                })?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -172,19 +203,34 @@ pub(super) enum Apps {
 impl Apps {
     pub(super) async fn run(self, app: &App) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Set { id, client_id, client_secret_file } => {
+            Self::Set {
+                id,
+                client_id,
+                client_secret_file,
+            } => {
                 let Some((integration, provider)) = integrations::provider(&id) else {
                     bail!("nothing here is called {id}; `integrations list` shows what there is");
                 };
                 let secret = read_secret(&client_secret_file)?;
-                let oauth_app = connect::App { client_id, client_secret: secret };
-                app.connections.set_app(Actor::System, app.org, provider.id, &oauth_app).await?;
-                output::tell(&format!("register this redirect address at {}:", integration.name));
+                let oauth_app = connect::App {
+                    client_id,
+                    client_secret: secret,
+                };
+                app.connections
+                    .set_app(Actor::System, app.org, provider.id, &oauth_app)
+                    .await?;
+                output::tell(&format!(
+                    "register this redirect address at {}:",
+                    integration.name
+                ));
                 output::line(&app.links.callback(provider.id))?;
             }
             Self::List(Json { json }) => {
                 let mut rows = Vec::new();
-                for provider in integrations::ALL.iter().flat_map(|integration| integration.providers) {
+                for provider in integrations::ALL
+                    .iter()
+                    .flat_map(|integration| integration.providers)
+                {
                     if provider.auth.oauth2().is_none() {
                         continue;
                     }
@@ -202,10 +248,18 @@ impl Apps {
                             "provider": provider.id, "source": source, "client_id": client_id, "redirect_uri": redirect,
                         }))?;
                     }
-                    rows.push(vec![provider.id.to_owned(), source.to_owned(), client_id, redirect]);
+                    rows.push(vec![
+                        provider.id.to_owned(),
+                        source.to_owned(),
+                        client_id,
+                        redirect,
+                    ]);
                 }
                 if !json {
-                    output::table(&["PROVIDER", "SET IN", "CLIENT ID", "REDIRECT ADDRESS"], &rows)?;
+                    output::table(
+                        &["PROVIDER", "SET IN", "CLIENT ID", "REDIRECT ADDRESS"],
+                        &rows,
+                    )?;
                 }
             }
         }
@@ -214,10 +268,14 @@ impl Apps {
 }
 
 fn read_secret(path: &PathBuf) -> anyhow::Result<SecretString> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("{} cannot be read", path.display()))?;
     let secret = text.trim_end();
     if secret.is_empty() || secret.contains(char::is_whitespace) {
-        bail!("{} must hold the secret on one line and nothing else", path.display());
+        bail!(
+            "{} must hold the secret on one line and nothing else",
+            path.display()
+        );
     }
     Ok(SecretString::from(secret.to_owned()))
 }
@@ -247,14 +305,20 @@ impl Integrations {
                 let mut rows = Vec::new();
                 for integration in integrations::ALL {
                     let on = !disabled.iter().any(|(id, _)| id == integration.id);
-                    let (tools, blocks) = (integration.tools().count(), integration.blocks().count());
+                    let (tools, blocks) =
+                        (integration.tools().count(), integration.blocks().count());
                     if json {
                         output::json(&json!({
                             "id": integration.id, "name": integration.name, "enabled": on, "tools": tools, "blocks": blocks,
                         }))?;
                     }
                     let state = if on { "enabled" } else { "disabled" };
-                    rows.push(vec![integration.id.to_owned(), state.to_owned(), tools.to_string(), blocks.to_string()]);
+                    rows.push(vec![
+                        integration.id.to_owned(),
+                        state.to_owned(),
+                        tools.to_string(),
+                        blocks.to_string(),
+                    ]);
                 }
                 if !json {
                     output::table(&["INTEGRATION", "STATE", "TOOLS", "BLOCKS"], &rows)?;
@@ -271,13 +335,28 @@ async fn switch(app: &App, id: &str, on: bool) -> anyhow::Result<()> {
     let Some(integration) = integrations::integration(id) else {
         bail!("nothing here is called {id}; `integrations list` shows what there is");
     };
-    let kind = if on { "admin.integration_enabled" } else { "admin.integration_disabled" };
-    let event = AdminEvent { kind, target: id.into(), integration: Some(integration.id), ..AdminEvent::default() };
+    let kind = if on {
+        "admin.integration_enabled"
+    } else {
+        "admin.integration_disabled"
+    };
+    let event = AdminEvent {
+        kind,
+        target: id.into(),
+        integration: Some(integration.id),
+        ..AdminEvent::default()
+    };
     app.audit.record(Actor::System, app.org, event).await?;
     let disabled_at = (!on).then(|| app.clock.now());
-    app.store.set_integration(app.org, integration.id, disabled_at).await?;
+    app.store
+        .set_integration(app.org, integration.id, disabled_at)
+        .await?;
     app.changes.nudge();
-    output::line(&format!("{} is {}", integration.id, if on { "enabled" } else { "disabled" }))
+    output::line(&format!(
+        "{} is {}",
+        integration.id,
+        if on { "enabled" } else { "disabled" }
+    ))
 }
 
 /// Connected accounts.
@@ -312,47 +391,102 @@ pub(super) enum Connections {
 impl Connections {
     pub(super) async fn run(self, app: &App) -> anyhow::Result<ExitCode> {
         match self {
-            Self::List { user, json: Json { json } } => {
+            Self::List {
+                user,
+                json: Json { json },
+            } => {
                 let people = match user {
                     Some(email) => vec![app.auth.person(app.org, &email).await?],
                     None => app.store.users(app.org).await?,
                 };
                 let mut rows = Vec::new();
                 for person in people {
-                    for account in app.calls.accounts(&crate::auth::Auth::local(&person)).await? {
+                    for account in app
+                        .calls
+                        .accounts(&crate::auth::Auth::local(&person))
+                        .await?
+                    {
                         if json {
                             let mut object = serde_json::to_value(&account)?;
                             object["user"] = json!(person.email);
                             output::json(&object)?;
                         }
-                        let name = account.alias.map_or(account.account.clone(), |alias| format!("{} ({alias})", account.account));
-                        let status = account.reason.map_or(account.status.to_owned(), |reason| format!("{}: {reason}", account.status));
+                        let name = account.alias.map_or(account.account.clone(), |alias| {
+                            format!("{} ({alias})", account.account)
+                        });
+                        let status = account.reason.map_or(account.status.to_owned(), |reason| {
+                            format!("{}: {reason}", account.status)
+                        });
                         let used = account.last_used.unwrap_or_else(|| "never".to_owned());
-                        rows.push(vec![person.email.clone(), account.service, name, status, account.connected_on, used, account.id.to_string()]);
+                        rows.push(vec![
+                            person.email.clone(),
+                            account.service,
+                            name,
+                            status,
+                            account.connected_on,
+                            used,
+                            account.id.to_string(),
+                        ]);
                     }
                 }
                 if !json {
-                    output::table(&["PERSON", "SERVICE", "ACCOUNT", "STATUS", "CONNECTED ON", "LAST USED", "ID"], &rows)?;
+                    output::table(
+                        &[
+                            "PERSON",
+                            "SERVICE",
+                            "ACCOUNT",
+                            "STATUS",
+                            "CONNECTED ON",
+                            "LAST USED",
+                            "ID",
+                        ],
+                        &rows,
+                    )?;
                 }
             }
-            Self::Import { provider, user, credential_file } => {
+            Self::Import {
+                provider,
+                user,
+                credential_file,
+            } => {
                 let person = app.auth.person(app.org, &user).await?;
                 let text = std::fs::read_to_string(&credential_file)
                     .with_context(|| format!("{} cannot be read", credential_file.display()))?;
-                let import: connect::Import = serde_json::from_str(&text)
-                    .map_err(|error| anyhow::anyhow!("{} is not a credential file: line {}, column {}", credential_file.display(), error.line(), error.column()))?;
-                let done = app.connections.import(app.org, person.id, &provider, import).await?;
-                output::line(&format!("{} {} {}", done.integration.id, done.label, done.id))?;
+                let import: connect::Import = serde_json::from_str(&text).map_err(|error| {
+                    anyhow::anyhow!(
+                        "{} is not a credential file: line {}, column {}",
+                        credential_file.display(),
+                        error.line(),
+                        error.column()
+                    )
+                })?;
+                let done = app
+                    .connections
+                    .import(app.org, person.id, &provider, import)
+                    .await?;
+                output::line(&format!(
+                    "{} {} {}",
+                    done.integration.id, done.label, done.id
+                ))?;
             }
             Self::Disconnect { id } => {
-                let Some(row) = app.store.connection(id).await? else { bail!("there is no connection {id}") };
-                let Some(receipt) = app.connections.disconnect(row.user_id, id).await? else { bail!("there is no connection {id}") };
+                let Some(row) = app.store.connection(id).await? else {
+                    bail!("there is no connection {id}")
+                };
+                let Some(receipt) = app.connections.disconnect(row.user_id, id).await? else {
+                    bail!("there is no connection {id}")
+                };
                 let said = match receipt.revoked {
                     Revoked::Yes => "revoked at the provider and deleted here".to_owned(),
-                    Revoked::Unsupported => "deleted here; the provider offers no revocation".to_owned(),
+                    Revoked::Unsupported => {
+                        "deleted here; the provider offers no revocation".to_owned()
+                    }
                     Revoked::No(reason) => format!("deleted here, but not revoked: {reason}"),
                 };
-                output::line(&format!("{} {}: {said}", receipt.integration, receipt.account))?;
+                output::line(&format!(
+                    "{} {}: {said}",
+                    receipt.integration, receipt.account
+                ))?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -393,7 +527,12 @@ impl Keys {
                         .into_iter()
                         .map(|key| {
                             let role = if key.active { "seals" } else { "opens" };
-                            vec![key.key, role.to_owned(), key.data_keys.to_string(), key.secrets.to_string()]
+                            vec![
+                                key.key,
+                                role.to_owned(),
+                                key.data_keys.to_string(),
+                                key.secrets.to_string(),
+                            ]
                         })
                         .collect();
                     output::table(&["KEY", "ROLE", "DATA KEYS", "SECRETS"], &rows)?;
@@ -401,7 +540,8 @@ impl Keys {
             }
             Self::Rotate => {
                 let told = |count: usize| output::tell(&format!("{count} secrets sealed anew"));
-                let done = keys::rotate(&app.store, &app.vault, app.org, app.clock.now(), told).await?;
+                let done =
+                    keys::rotate(&app.store, &app.vault, app.org, app.clock.now(), told).await?;
                 let event = AdminEvent {
                     kind: "key.rotated",
                     target: done.key.as_str().into(),

@@ -106,8 +106,12 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Users(command) => with_app(&config, async |app| command.run(app).await).await,
         Command::Tokens(command) => with_app(&config, async |app| command.run(app).await).await,
         Command::Apps(command) => with_app(&config, async |app| command.run(app).await).await,
-        Command::Integrations(command) => with_app(&config, async |app| command.run(app).await).await,
-        Command::Connections(command) => with_app(&config, async |app| command.run(app).await).await,
+        Command::Integrations(command) => {
+            with_app(&config, async |app| command.run(app).await).await
+        }
+        Command::Connections(command) => {
+            with_app(&config, async |app| command.run(app).await).await
+        }
         Command::Audit(command) => with_app(&config, async |app| command.run(app).await).await,
         Command::Keys(command) => with_app(&config, async |app| command.run(app).await).await,
     }

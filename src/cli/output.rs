@@ -29,12 +29,21 @@ pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
 /// Rows with a heading, in aligned columns.
 pub(super) fn table(heading: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
     let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-        cells.chain([heading[column].chars().count()]).max().unwrap_or(0)
+        let cells = rows
+            .iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count());
+        cells
+            .chain([heading[column].chars().count()])
+            .max()
+            .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..heading.len()).map(width).collect();
     let print = |cells: Vec<&str>| {
-        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let padded = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
         line(padded.collect::<Vec<_>>().join("  ").trim_end())
     };
     if rows.is_empty() && std::io::stdout().is_terminal() {
@@ -42,10 +51,15 @@ pub(super) fn table(heading: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()
         return Ok(());
     }
     print(heading.to_vec())?;
-    rows.iter().try_for_each(|row| print(row.iter().map(String::as_str).collect()))
+    rows.iter()
+        .try_for_each(|row| print(row.iter().map(String::as_str).collect()))
 }
 
 /// An error with its causes, in one line.
 pub(super) fn chain(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    error
+        .chain()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
