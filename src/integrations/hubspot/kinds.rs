@@ -332,7 +332,8 @@ impl Kind {
         }
         if is_type_id(&name) {
             return Ok(Self::Custom(Custom {
-                type_id: Some(name.clone()),
+                // The web app knows the number only.
+                type_id: name.contains('-').then(|| name.clone()),
                 label: name.clone(),
                 segment: name,
                 title: Vec::new(),
