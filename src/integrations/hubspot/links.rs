@@ -192,8 +192,8 @@ impl Ends {
         let from = Target::find(cx, from, "from").await?;
         from.kind.may_write(cx)?;
         let mut groups: Vec<(Kind, Vec<String>)> = Vec::new();
-        for text in to {
-            let target = Target::find(cx, text, "to").await?;
+        let to: Vec<&str> = to.iter().map(String::as_str).collect();
+        for target in Target::find_all(cx, &to, "to").await? {
             let segment = target.kind.segment().to_owned();
             match groups
                 .iter_mut()
