@@ -234,7 +234,7 @@ impl Ends {
 
     fn item(&self, cx: &Cx, kind: &Kind, id: &str, label: &str, outcome: &str) -> Item {
         records::head(cx, kind, id)
-            .field("type", kind.segment())
+            .field("type", kind.label())
             .field("outcome", outcome)
             .field("from", self.from.text())
             .field("label", label)
@@ -261,7 +261,7 @@ impl Ends {
                 label => labels.iter().any(|own| own.eq_ignore_ascii_case(label)),
             };
             let item = records::head(cx, kind, id)
-                .field("type", kind.segment())
+                .field("type", kind.label())
                 .field("from", self.from.text())
                 .field("would", would(has))
                 .field("linked_now", link.is_some())

@@ -57,7 +57,7 @@ struct Input {
     /// Values
     #[schemars(schema_with = "object")]
     properties: Map<String, Value>,
-    /// companies/201[:label]
+    /// companies/201 or companies/201:label
     #[serde(default)]
     links: Vec<String>,
 }
@@ -89,7 +89,7 @@ impl Tool for SaveRecords {
     const SCOPES: Needs = WRITE_ANY;
     const AUDIT: AuditArgs = AuditArgs {
         plain: &["mode", "object_type", "match_property"],
-        dropped: &["records"],
+        dropped: &[],
     };
 
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
