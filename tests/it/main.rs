@@ -6,6 +6,7 @@
     clippy::wildcard_enum_match_arm,
     missing_docs,
     unreachable_pub,
+    clippy::too_many_lines,
     reason = "a test says what went wrong by failing"
 )]
 
