@@ -36,6 +36,10 @@ pub enum StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "the driver's own enum, open by declaration"
+        )]
         let unavailable = match &error {
             sqlx::Error::Database(refusal) if refusal.is_unique_violation() => {
                 let name = refusal.constraint().map_or_else(

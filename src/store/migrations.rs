@@ -45,6 +45,10 @@ fn migrator(sql: fn(&Step) -> &'static str) -> Migrator {
 
 impl From<MigrateError> for StoreError {
     fn from(error: MigrateError) -> Self {
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "the driver's own enum, open by declaration"
+        )]
         match error {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
             other => Self::Schema(other.to_string()),
