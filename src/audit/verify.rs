@@ -321,16 +321,15 @@ impl AuditLog {
                 .into());
         }
         follower.erasures()?;
-        // Read last, so what it knows of is not older than what was followed.
-        let now = self.head(org).await?;
-        let end = now.map_or(0, |now| now.seq);
+        // The end is read last, so it is not before anything that was honestly there.
+        let beyond = self.store.audit_checkpoints(org, follower.seq, 1).await?;
+        let end = self.head(org).await?.map_or(0, |now| now.seq);
         if end < follower.seq {
             return Err(follower
                 .broken(end + 1, "it lies beyond the end of the chain")
                 .into());
         }
-        let beyond = self.store.audit_checkpoints(org, end, 1).await?;
-        if !beyond.is_empty() {
+        if beyond.iter().any(|checkpoint| checkpoint.seq > end) {
             return Err(follower
                 .broken(end + 1, "it is missing, and so is all after it")
                 .into());
