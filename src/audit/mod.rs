@@ -241,7 +241,7 @@ pub struct Filter {
     pub until: Option<Timestamp>,
     /// Goes on after the entry with this number.
     pub after: Option<i64>,
-    /// At most so many; at least 1, at most 1,000.
+    /// At most so many, and never more than 1,000; 0 is 100.
     pub limit: u32,
 }
 
@@ -490,10 +490,11 @@ impl AuditLog {
     /// The completed entries, newest first.
     pub async fn list(&self, org: OrgId, filter: &Filter) -> Result<Vec<Entry>, AuditError> {
         let query = self.query(org, filter).await?;
-        let rows = self
-            .store
-            .audit_completed(org, &query, filter.limit.clamp(1, 1_000))
-            .await?;
+        let limit = match filter.limit {
+            0 => 100,
+            limit => limit.min(1_000),
+        };
+        let rows = self.store.audit_completed(org, &query, limit).await?;
         Ok(rows.into_iter().map(entry).collect())
     }
 

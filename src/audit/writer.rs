@@ -138,12 +138,12 @@ impl Writer {
             };
             tokio::select! {
                 biased;
+                () = stop.cancelled(), if !jobs.is_closed() => jobs.close(),
                 taken = jobs.recv_many(&mut batch, MAX_BATCH) => {
                     if taken == 0 {
                         break;
                     }
                 }
-                () = stop.cancelled(), if !jobs.is_closed() => jobs.close(),
                 () = tokio::time::sleep(pause) => {}
             }
             self.write(&mut batch).await;

@@ -77,10 +77,10 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// SQLSTATE classes of a server that is gone, full or restarting
+/// SQLSTATE classes of a server that is gone, full or restarting, or that broke a deadlock
 /// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 fn postgres_unavailable(code: &str) -> bool {
-    ["08", "53", "57P", "58"]
+    ["08", "40", "53", "57P", "58"]
         .iter()
         .any(|class| code.starts_with(class))
         || code == "55P03"

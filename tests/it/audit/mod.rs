@@ -131,10 +131,6 @@ impl Rig {
     }
 
     async fn list(&self, filter: Filter) -> Vec<Entry> {
-        let filter = Filter {
-            limit: if filter.limit == 0 { 100 } else { filter.limit },
-            ..filter
-        };
         self.log.list(self.caller.org, &filter).await.unwrap()
     }
 
