@@ -33,6 +33,92 @@ struct CheckpointColumns {
     signature: Vec<u8>,
 }
 
+/// The statement of [`Store::audit_completed`]. Only what is asked for is in it, so that the planner sees which index fits.
+///
+/// | Asked for | Index |
+/// |---|---|
+/// | thread, person, connection, tool, integration | `audit_events_by_…` |
+/// | outcome other than `ok` | `audit_events_not_ok` |
+/// | effect other than `read` | `audit_events_not_read` |
+/// | kind other than `tool.outcome` | `audit_events_not_tool` |
+/// | anything else, and the time (as numbers of events) | the primary key, backwards |
+///
+/// SQLite keeps no statistics here and would always walk the primary key, so it is told. Postgres decides by itself.
+fn completed(query: &AuditQuery, sqlite: bool) -> String {
+    let asked_and_rare =
+        |value: Option<&str>, common| (value.is_some(), value.is_some_and(|value| value != common));
+    let (outcome, failed) = asked_and_rare(query.outcome.as_deref(), "ok");
+    let (kind, other_kind) = asked_and_rare(query.kind.as_deref(), "tool.outcome");
+    let (effect, changing) = asked_and_rare(query.effect.as_deref(), "read");
+    // Column, whether it is asked for, and what makes a partial index fit: a bound value does not show that it does.
+    let columns = [
+        ("user_id", query.user.is_some(), ""),
+        ("connection_id", query.connection.is_some(), ""),
+        ("thread", query.thread.is_some(), ""),
+        (
+            "outcome",
+            outcome,
+            if failed { " and outcome <> 'ok'" } else { "" },
+        ),
+        (
+            "kind",
+            kind,
+            if other_kind {
+                " and kind <> 'tool.outcome'"
+            } else {
+                ""
+            },
+        ),
+        ("tool", query.tool.is_some(), ""),
+        (
+            "effect",
+            effect,
+            if changing {
+                " and effect <> 'read'"
+            } else {
+                ""
+            },
+        ),
+        ("integration", query.integration.is_some(), ""),
+    ];
+    // The narrowest first.
+    let indexes = [
+        (query.thread.is_some(), "audit_events_by_thread"),
+        (query.connection.is_some(), "audit_events_by_connection"),
+        (failed, "audit_events_not_ok"),
+        (other_kind, "audit_events_not_tool"),
+        (query.user.is_some(), "audit_events_by_user"),
+        (query.tool.is_some(), "audit_events_by_tool"),
+        (changing, "audit_events_not_read"),
+        (query.integration.is_some(), "audit_events_by_integration"),
+    ];
+    let index = indexes
+        .iter()
+        .find(|(fits, _)| *fits)
+        .map(|(_, index)| index);
+    let indexed_by = match index {
+        Some(index) if sqlite => format!(" indexed by {index}"),
+        _ => String::new(),
+    };
+    let mut conditions = String::new();
+    let mut number = 3;
+    for (column, _, fits) in columns.iter().filter(|(_, asked, _)| *asked) {
+        number += 1;
+        // Writing into a string does not fail.
+        let _ = write!(conditions, " and {column} = ${number}{fits}");
+    }
+    format!(
+        "select e.*, p.salt, p.body, i.facts as intent_facts, i.at as intent_at, ip.body as intent_body from \
+         (select {EVENT_COLUMNS} from audit_events{indexed_by} where org_id = $1 and seq > $2 and seq < $3 \
+         and outcome is not null{conditions} order by seq desc limit ${limit}) e \
+         left join audit_payloads p on p.org_id = e.org_id and p.seq = e.seq \
+         left join audit_events i on i.org_id = e.org_id and i.seq = e.completes \
+         left join audit_payloads ip on ip.org_id = e.org_id and ip.seq = e.completes \
+         order by e.seq desc",
+        limit = number + 1
+    )
+}
+
 impl Store {
     /// Where every chain ends, by organization.
     pub async fn audit_heads(&self) -> Result<Vec<AuditHead>, StoreError> {
@@ -137,78 +223,36 @@ impl Store {
     }
 
     /// The completed events that `query` asks for, newest first, at most `limit`, each with its intent.
-    ///
-    /// Served by: `audit_events_by_user`, `…_by_integration`, `…_by_tool`, `…_by_thread`, `…_not_ok`, whichever the
-    /// planner finds narrowest, else the primary key backwards; connection, effect and kind filter what those find.
     pub async fn audit_completed(
         &self,
         org: OrgId,
         query: &AuditQuery,
         limit: u32,
     ) -> Result<Vec<AuditJoined>, StoreError> {
-        let mut text = format!(
-            "select e.*, p.salt, p.body, i.facts as intent_facts, i.at as intent_at, ip.body as intent_body from \
-             (select {EVENT_COLUMNS} from audit_events where org_id = $1 and seq > $2 and seq < $3 \
-             and outcome is not null"
-        );
-        let texts = [
-            ("integration", query.integration.as_deref()),
-            ("tool", query.tool.as_deref()),
-            ("effect", query.effect.as_deref()),
-            ("outcome", query.outcome.as_deref()),
-            ("thread", query.thread.as_deref()),
-            ("kind", query.kind.as_deref()),
-        ];
+        // In the order of `completed`.
         let ids = [
-            ("user_id", query.user.map(UserId::uuid)),
-            ("connection_id", query.connection.map(ConnectionId::uuid)),
+            query.user.map(UserId::uuid),
+            query.connection.map(ConnectionId::uuid),
         ];
-        // Only what is asked for is in the text, so that the planner sees which index fits.
-        let mut number = 4;
-        let asked = (texts
-            .iter()
-            .filter(|(_, value)| value.is_some())
-            .map(|(name, _)| name))
-        .chain(
-            ids.iter()
-                .filter(|(_, value)| value.is_some())
-                .map(|(name, _)| name),
-        );
-        for name in asked {
-            // Writing into a string does not fail.
-            let _ = write!(text, " and {name} = ${number}");
-            number += 1;
-        }
-        // Said outright, because a partial index is not considered for a bound value.
-        if query
-            .outcome
-            .as_deref()
-            .is_some_and(|outcome| outcome != "ok")
-        {
-            text.push_str(" and outcome <> 'ok'");
-        }
-        let _ = write!(
-            text,
-            " order by seq desc limit ${number}) e \
-             left join audit_payloads p on p.org_id = e.org_id and p.seq = e.seq \
-             left join audit_events i on i.org_id = e.org_id and i.seq = e.completes \
-             left join audit_payloads ip on ip.org_id = e.org_id and ip.seq = e.completes \
-             order by e.seq desc"
-        );
+        let texts = [
+            query.thread.as_deref(),
+            query.outcome.as_deref(),
+            query.kind.as_deref(),
+            query.tool.as_deref(),
+            query.effect.as_deref(),
+            query.integration.as_deref(),
+        ];
+        let text = completed(query, self.is_sqlite());
         let rows: Vec<JoinedColumns> = on!(&self.db, pool => {
             let mut select = sqlx::query_as(AssertSqlSafe(text))
                 .bind(org.uuid())
                 .bind(query.above)
                 .bind(query.below);
-            for (_, value) in texts {
-                if let Some(value) = value {
-                    select = select.bind(value);
-                }
+            for id in ids.into_iter().flatten() {
+                select = select.bind(id);
             }
-            for (_, value) in ids {
-                if let Some(value) = value {
-                    select = select.bind(value);
-                }
+            for text in texts.into_iter().flatten() {
+                select = select.bind(text);
             }
             select.bind(i64::from(limit)).fetch_all(pool).await
         })?;
