@@ -288,7 +288,7 @@ async fn what_a_crash_left_open_is_closed() {
         rig.clock.advance(Duration::from_secs(700));
         let mut running = rig.begin(event("github_create_issue", "write"));
         running.durable().await.unwrap();
-        let age = Duration::from_secs(600);
+        let age = Duration::from_mins(10);
         assert_eq!(rig.log.close_stale(age).await.unwrap(), 1);
         assert_eq!(rig.log.close_stale(age).await.unwrap(), 0);
         let closed = rig.eventually("unknown", 1).await;
@@ -318,7 +318,7 @@ async fn secrets_do_not_enter_and_lines_stay_lines() {
             thread: Some("one\r\n\u{1b}[2Jtwo\u{0}"),
             account: Some(&secret),
             arguments: Redacted(json!({
-                "note": format!("use {secret}\nplease"), &secret: [format!("Bearer {}", "y".repeat(12))],
+                "note": format!("use {secret}\nplease"), &secret: [format!("Bearer {}", "y".repeat(24))],
                 "nul": "a\u{0}b",
             })),
             ..event("hubspot_save_records", "write")

@@ -72,7 +72,7 @@ async fn a_grant_names_a_person_and_a_ticket_does_so_once() {
         );
         assert_eq!(
             store.grants_of(alice.id, GrantKind::Token).await.unwrap(),
-            [token.clone()]
+            std::slice::from_ref(&token)
         );
         assert!(
             store
@@ -250,7 +250,7 @@ async fn keys_are_wrapped_anew_retired_and_deleted() {
             created_at: NOW,
         };
         store.insert_data_key(&key).await.unwrap();
-        assert_eq!(store.data_keys().await.unwrap(), [key.clone()]);
+        assert_eq!(store.data_keys().await.unwrap(), std::slice::from_ref(&key));
         assert!(
             store
                 .rewrap_data_key(key.id, "k1", "k2", &[3])
