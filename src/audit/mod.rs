@@ -15,7 +15,7 @@
 //! who holds the database *and* the signing key, as long as no checkpoint is kept elsewhere.
 //!
 //! Not here: which arguments may be kept in the clear. `calls` decides that by the tool's definition and uses
-//! [`AuditLog::digest`] for the others; [`scrub`] is only the second net.
+//! [`AuditLog::digest`] for the others; [`scrub()`] is only the second net.
 
 mod chain;
 mod export;

@@ -111,7 +111,10 @@ impl AuditWriter {
     pub async fn stop(self) {
         self.stop.cancel();
         if let Err(error) = self.task.await {
-            tracing::error!(error = %error, "the audit writer broke down");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the audit writer broke down"
+            );
         }
     }
 }
@@ -206,7 +209,11 @@ impl Writer {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(error = %error, events = rows.len(), "the audit log cannot be written");
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        events = rows.len(),
+                        "the audit log cannot be written"
+                    );
                     self.keep(rows, waiting);
                 }
             }

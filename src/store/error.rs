@@ -69,7 +69,10 @@ impl From<sqlx::Error> for StoreError {
             _ => false,
         };
         if unavailable {
-            tracing::warn!(error = %error, "the database is unavailable");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the database is unavailable"
+            );
             Self::Unavailable
         } else {
             Self::Driver(error)
