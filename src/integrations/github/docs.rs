@@ -2,6 +2,7 @@
 //! read it without GitHub and it is fetched again only where it changed.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -64,7 +65,7 @@ impl Tool for ImportDocs {
     const EFFECT: Effect = Effect::Write { idempotent: true };
     const SCOPES: Needs = REPO;
     const AUDIT: AuditArgs = AuditArgs {
-        plain: &["repo", "ref", "collection"],
+        plain: &["repo", "ref"],
         dropped: &[],
     };
 
@@ -360,7 +361,7 @@ impl DocsBlock {
                 encode(&self.collection),
                 address.join("/")
             ));
-            text.push_str(&format!("- [{path}]({uri})\n"));
+            let _ = writeln!(text, "- [{path}]({uri})");
         }
         let short = text::clip(&text, cx.max_chars);
         Ok(Content {

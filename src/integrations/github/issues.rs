@@ -82,7 +82,7 @@ impl Tool for ListIssues {
     const EFFECT: Effect = Effect::Read;
     const SCOPES: Needs = REPO;
     const AUDIT: AuditArgs = AuditArgs {
-        plain: &["repo", "org", "kind", "state", "labels"],
+        plain: &["repo", "org", "kind", "state"],
         dropped: &[],
     };
 
@@ -133,8 +133,8 @@ impl ListIssues {
             .query_opt("labels", (!labels.is_empty()).then_some(labels))
             .query_opt("assignee", assignee)
             .query_opt("since", since.map(seconds))
-            .query("per_page", page.per_page)
-            .query("page", page.page)
+            .query("per_page", page.size)
+            .query("page", page.number)
             .answer()
             .await;
         let answer = seen(cx, &format!("repository {repo}"), answer)?;
@@ -154,8 +154,8 @@ impl ListIssues {
             .query("q", self.query(since)?)
             .query("sort", "updated")
             .query("order", "desc")
-            .query("per_page", page.per_page)
-            .query("page", page.page)
+            .query("per_page", page.size)
+            .query("page", page.number)
             .send()
             .await?;
         Ok(results(cx, page, &found, rows::issue))

@@ -19,6 +19,7 @@ mod repos;
 mod rows;
 mod save_issue;
 mod search;
+mod verdicts;
 
 use crate::kit::block::BlockDef;
 use crate::kit::integration::{Api, Auth, CredentialIn, Integration, Pace, Provider, Toolset};

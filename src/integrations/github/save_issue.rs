@@ -74,7 +74,7 @@ impl Tool for SaveIssue {
     const EFFECT: Effect = Effect::Write { idempotent: false };
     const SCOPES: Needs = REPO;
     const AUDIT: AuditArgs = AuditArgs {
-        plain: &["repo", "number", "state", "labels", "assignees"],
+        plain: &["repo", "number", "state"],
         dropped: &["body", "comment"],
     };
 
