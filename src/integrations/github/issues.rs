@@ -64,7 +64,7 @@ pub(super) struct ListIssues {
     /// All of.
     #[serde(default)]
     labels: Vec<String>,
-    /// Login or `@me`.
+    /// Or `@me`.
     #[serde(default)]
     assignee: String,
     /// Date, `7d`.
