@@ -46,17 +46,13 @@ enum State {
     All,
 }
 
-/// List issues and pull requests; without repo or org, those involving me.
+/// List issues and pull requests; without repo, those involving me.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListIssues {
-    /// owner/name
+    /// owner/name, or all of an owner.
     #[serde(default)]
-    #[schemars(with = "String")]
-    repo: Option<Repo>,
-    /// Or owner.
-    #[serde(default)]
-    org: String,
+    repo: String,
     #[serde(default)]
     kind: Kind,
     #[serde(default)]
@@ -82,7 +78,7 @@ impl Tool for ListIssues {
     const EFFECT: Effect = Effect::Read;
     const SCOPES: Needs = REPO;
     const AUDIT: AuditArgs = AuditArgs {
-        plain: &["repo", "org", "kind", "state"],
+        plain: &["repo", "kind", "state"],
         dropped: &[],
     };
 
@@ -92,15 +88,38 @@ impl Tool for ListIssues {
         if !self.assignee.is_empty() {
             word("assignee", &self.assignee)?;
         }
-        match (&self.repo, self.kind) {
+        let place = self.place()?;
+        match (&place, self.kind) {
             // The plain list is fresh and does not count against the small budget of searches.
-            (Some(repo), Kind::Any) => self.listed(cx, repo, since, page).await,
-            _ => self.searched(cx, since, page).await,
+            (Where::Repo(repo), Kind::Any) => self.listed(cx, repo, since, page).await,
+            _ => self.searched(cx, &place, since, page).await,
         }
     }
 }
 
+/// Where to look.
+enum Where<'a> {
+    Repo(Repo),
+    Owner(&'a str),
+    Anywhere,
+}
+
 impl ListIssues {
+    fn place(&self) -> Result<Where<'_>, ToolError> {
+        if self.repo.is_empty() {
+            return Ok(Where::Anywhere);
+        }
+        if self.repo.contains('/') {
+            let repo = Repo::parse(&self.repo).map(Where::Repo);
+            return repo.ok_or_else(|| {
+                ToolError::Invalid(
+                    "`repo` must be written `owner/name`, or be an owner alone".to_owned(),
+                )
+            });
+        }
+        word("repo", &self.repo).map(Where::Owner)
+    }
+
     async fn listed(
         &self,
         cx: &Cx,
@@ -145,13 +164,14 @@ impl ListIssues {
     async fn searched(
         &self,
         cx: &Cx,
+        place: &Where<'_>,
         since: Option<Timestamp>,
         page: Page,
     ) -> Result<Output, ToolError> {
         let found: Found<Issue> = cx
             .api
             .get(&["search", "issues"])
-            .query("q", self.query(since)?)
+            .query("q", self.query(place, since)?)
             .query("sort", "updated")
             .query("order", "desc")
             .query("per_page", page.size)
@@ -161,7 +181,7 @@ impl ListIssues {
         Ok(results(cx, page, &found, rows::issue))
     }
 
-    fn query(&self, since: Option<Timestamp>) -> Result<String, ToolError> {
+    fn query(&self, place: &Where<'_>, since: Option<Timestamp>) -> Result<String, ToolError> {
         let mut query = match self.kind {
             Kind::Any => String::new(),
             Kind::Issue => "is:issue".to_owned(),
@@ -178,11 +198,11 @@ impl ListIssues {
             State::Closed => add("is:closed".to_owned()),
             State::All => {}
         }
-        match (&self.repo, self.org.as_str()) {
-            (Some(repo), _) => add(format!("repo:{repo}")),
-            (None, "") if self.assignee.is_empty() => add("involves:@me".to_owned()),
-            (None, "") => {}
-            (None, org) => add(format!("user:{}", word("org", org)?)),
+        match place {
+            Where::Repo(repo) => add(format!("repo:{repo}")),
+            Where::Owner(owner) => add(format!("user:{owner}")),
+            Where::Anywhere if self.assignee.is_empty() => add("involves:@me".to_owned()),
+            Where::Anywhere => {}
         }
         for label in &self.labels {
             if label.contains('"') {
