@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use futures_util::future::join;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::auth::REPO;
 use super::cut::Budget;
@@ -398,7 +399,7 @@ pub(super) async fn thread(cx: &Cx, repo: &Repo, number: u64) -> Result<Thread, 
         .api
         .get(&timeline_path)
         .query("per_page", PAGE)
-        .answer::<Vec<Happening>>();
+        .answer::<Vec<Value>>();
     let pull = async {
         if issue.pull_request.is_none() {
             return Ok(None);
@@ -414,7 +415,7 @@ pub(super) async fn thread(cx: &Cx, repo: &Repo, number: u64) -> Result<Thread, 
             if has_next(&timeline) {
                 warnings.push("linked work is from the first 100 events only".to_owned());
             }
-            links(&timeline.body)
+            links(timeline.body)
         }
         Err(error) if is_partial(&error) => {
             warnings.push(format!("linked work: {error}"));
@@ -430,9 +431,11 @@ pub(super) async fn thread(cx: &Cx, repo: &Repo, number: u64) -> Result<Thread, 
     })
 }
 
-fn links(happenings: &[Happening]) -> Vec<String> {
+/// What the timeline says about other work. Its events differ in every field, so one that reads otherwise is passed over.
+fn links(events: Vec<Value>) -> Vec<String> {
     let mut links: Vec<String> = Vec::new();
-    for happening in happenings {
+    let events = events.into_iter();
+    for happening in events.filter_map(|event| serde_json::from_value::<Happening>(event).ok()) {
         let source = happening.source.as_ref();
         let text = match (
             source.and_then(|source| source.issue.as_ref()),
