@@ -5,6 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -38,9 +40,14 @@ macro_rules! id {
                 Self(uuid)
             }
 
-            /// The bare UUID, for the store and for associated data.
+            /// The bare UUID, for the store.
             pub const fn uuid(self) -> Uuid {
                 self.0
+            }
+
+            /// The UUID's bytes, for associated data.
+            pub const fn bytes(&self) -> &[u8] {
+                self.0.as_bytes()
             }
         }
 
@@ -111,15 +118,24 @@ id!(
     DataKeyId, "dek"
 );
 
+/// An unguessable word: `prefix` and 256 random bits as unpadded base64url (RFC 4648 §5), so 43 more characters.
+pub fn random_token(prefix: &str) -> String {
+    format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random::<32>()))
+}
+
 fn uuid_v7(now: Timestamp) -> Uuid {
     let millis = u64::try_from(now.micros() / 1_000).unwrap_or(0);
-    let mut random = [0u8; 10];
-    // An operating system without randomness cannot run this product at all; ids only need to be unique, so the
-    // counterless v7 layout with 74 random bits is enough.
-    if getrandom::fill(&mut random).is_err() {
+    // Ids only need to be unique, so the counterless v7 layout with 74 random bits is enough.
+    uuid::Builder::from_unix_timestamp_millis(millis, &random()).into_uuid()
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    // An operating system without randomness cannot run this product at all.
+    if getrandom::fill(&mut bytes).is_err() {
         std::process::abort();
     }
-    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+    bytes
 }
 
 #[cfg(test)]
@@ -138,6 +154,14 @@ mod tests {
             "con_".parse::<ConnectionId>(),
             Err(InvalidId { prefix: "con" })
         );
+    }
+
+    #[test]
+    fn random_tokens_are_long_and_differ() {
+        let token = random_token("x_");
+        assert_eq!(token.len(), 2 + 43);
+        assert!(token.starts_with("x_"));
+        assert_ne!(token, random_token("x_"));
     }
 
     #[test]

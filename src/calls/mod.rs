@@ -2,22 +2,44 @@
 //!
 //! This module does not know MCP, HTTP or SQL.
 
+mod arguments;
+mod blocks;
+mod catalogue;
 mod error;
+mod explain;
+mod limits;
+mod run;
+mod shape;
+
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::{AuditLog, Kind};
 use crate::caller::{Caller, Client};
-use crate::clock::Timestamp;
+use crate::changes::Changes;
+use crate::clock::{Clock, Timestamp};
+use crate::connect::Connections;
 use crate::ids::{CallId, ConnectionId};
+use crate::integrations;
 use crate::kit::block::{BlockDef, Content};
 use crate::kit::integration::Integration;
 use crate::kit::output::Output;
 use crate::kit::progress::Progress;
-use crate::kit::tool::ToolDef;
+use crate::kit::tool::{Effect, ToolDef};
+use crate::links::Links;
+use crate::store::Store;
+use crate::vault::Mac;
 
+pub use catalogue::Events;
 pub use error::{Action, CallError};
+
+use explain::Failure;
+use run::{Run, Subject};
+
+/// The address of the caller's own accounts.
+pub const ACCOUNTS_URI: &str = "workbench://accounts";
 
 /// What surrounds a request: who transports it, in which conversation, and how to follow and stop it.
 #[derive(Clone, Default)]
@@ -92,67 +114,121 @@ pub struct AccountStatus {
     pub last_used: Option<String>,
 }
 
-/// Something that changes what a caller may use or read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// An account of the person was connected, disconnected, expired or renamed, or an integration was switched.
-    CatalogueChanged,
-}
-
 /// The calls of everyone. Cheap to clone.
 #[derive(Clone)]
-pub struct Calls {}
+pub struct Calls {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    clock: Clock,
+    audit: AuditLog,
+    connections: Connections,
+    changes: Changes,
+    links: Links,
+    cursors: Mac,
+    limits: limits::Limits,
+    rules: catalogue::RulesOf,
+}
+
+/// What [`Calls::new`] is made of.
+pub struct Parts {
+    /// Rules of organizations and one-time tickets.
+    pub store: Store,
+    /// Time.
+    pub clock: Clock,
+    /// The log.
+    pub audit: AuditLog,
+    /// Accounts.
+    pub connections: Connections,
+    /// News of other processes.
+    pub changes: Changes,
+    /// Our own addresses.
+    pub links: Links,
+    /// Seals cursors.
+    pub cursors: Mac,
+}
 
 impl Calls {
+    /// The call path over these parts.
+    pub fn new(parts: Parts) -> Self {
+        let providers = integrations::ALL
+            .iter()
+            .flat_map(|integration| integration.providers);
+        Self {
+            inner: Arc::new(Inner {
+                store: parts.store,
+                clock: parts.clock,
+                audit: parts.audit,
+                connections: parts.connections,
+                changes: parts.changes,
+                links: parts.links,
+                cursors: parts.cursors,
+                limits: limits::Limits::new(providers),
+                rules: catalogue::RulesOf::default(),
+            }),
+        }
+    }
+
     /// Calls a tool. `arguments` are as the client sent them, cross-cutting ones (`account`, `dry_run`, `max_chars`)
     /// included. The tool is refused when the caller could not see it.
     pub async fn call(
         &self,
-        _caller: &Caller,
-        _name: &str,
-        _arguments: Map<String, Value>,
-        _context: Context,
+        caller: &Caller,
+        name: &str,
+        arguments: Map<String, Value>,
+        context: Context,
     ) -> Result<Answer, CallError> {
-        unimplemented!()
+        let too_large = arguments::small_enough(&arguments).err();
+        let found = integrations::tool(name);
+        let logged = match (found, &too_large) {
+            (Some((_, def)), None) => arguments::redacted(def, &arguments, |text| {
+                self.inner.audit.digest(caller.org, text)
+            }),
+            _ => arguments::unknown(&arguments),
+        };
+        let subject = match found {
+            Some((integration, def)) => Subject {
+                kind: Kind::Tool,
+                name: def.name,
+                integration: integration.id,
+                effect: def.effect,
+            },
+            None => Subject {
+                kind: Kind::Tool,
+                name,
+                integration: "",
+                effect: Effect::Read,
+            },
+        };
+        let mut run = Run::begin(self, caller, &context, subject, logged);
+        let answered = match (found, too_large) {
+            (None, _) => Err(Failure::Unknown(name.to_owned())),
+            (Some(_), Some(problem)) => Err(Failure::Arguments(problem)),
+            (Some((integration, def)), None) => run
+                .tool(integration, def, arguments)
+                .await
+                .map(|output| (integration, output)),
+        };
+        let (call, account, (integration, output)) =
+            run.end(answered, |(_, output)| output.items.len()).await?;
+        Ok(Answer {
+            call,
+            integration,
+            account,
+            output,
+        })
     }
 
-    /// Reads the context block at `uri`, or `workbench://accounts`.
-    pub async fn read(
-        &self,
-        _caller: &Caller,
-        _uri: &str,
-        _context: Context,
-    ) -> Result<BlockAnswer, CallError> {
-        unimplemented!()
+    /// Forgets what has not been needed lately. A job calls it now and then.
+    pub fn sweep(&self) {
+        self.inner.limits.sweep();
     }
+}
 
-    /// Values for `field` of the block with this template, at most 100, best first. An unknown template or field, a
-    /// missing account or a failing provider is an empty list: completion never disturbs typing.
-    pub async fn complete(
-        &self,
-        _caller: &Caller,
-        _template: &str,
-        _field: &str,
-        _prefix: &str,
-        _chosen: &Map<String, Value>,
-        _context: Context,
-    ) -> Vec<String> {
-        unimplemented!()
-    }
-
-    /// What the caller may use now.
-    pub async fn catalogue(&self, _caller: &Caller) -> Result<Catalogue, CallError> {
-        unimplemented!()
-    }
-
-    /// The address at which the person does what a failure asks for. For somebody at `stdio` it also signs the browser
-    /// in, once.
-    pub async fn link(&self, _caller: &Caller, _action: &Action) -> String {
-        unimplemented!()
-    }
-
-    /// Tells when something changes for this caller, on this replica or another.
-    pub fn events(&self, _caller: &Caller) -> broadcast::Receiver<Event> {
-        unimplemented!()
+impl std::fmt::Debug for Calls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Calls").finish_non_exhaustive()
     }
 }

@@ -62,3 +62,13 @@ pub fn block(
             .map(|variables| (integration, block, variables))
     })
 }
+
+/// The block with this template.
+pub fn template(uri: &str) -> Option<(&'static Integration, &'static BlockDef)> {
+    ALL.iter().find_map(|integration| {
+        integration
+            .blocks()
+            .find(|block| block.uri == uri)
+            .map(|block| (*integration, block))
+    })
+}

@@ -109,6 +109,16 @@ pub enum Auth {
     OAuth2(OAuth2),
 }
 
+impl Auth {
+    /// The OAuth facts, where it is OAuth.
+    pub const fn oauth2(&self) -> Option<&OAuth2> {
+        match self {
+            Self::OAuth2(oauth) => Some(oauth),
+            Self::None | Self::ApiKey(_) => None,
+        }
+    }
+}
+
 /// A key that the person pastes.
 #[derive(Debug)]
 pub struct ApiKey {

@@ -68,24 +68,21 @@ pub fn input_schema(def: &ToolDef) -> Map<String, Value> {
 /// The schema of every tool's structured answer. It only asks for `items`, because a refusal has the same shape and both
 /// lines of the TypeScript SDK check refusals too.
 pub fn output_schema() -> Map<String, Value> {
-    let schema = json!({
-        "type": "object",
-        "properties": {
-            "account": {},
-            "items": { "type": "array" },
-            "next_cursor": { "type": "string" },
-            "total": {},
-            "truncated": {},
-            "warnings": {},
-            "links": {},
-            "error": {}
-        },
-        "required": ["items"]
+    let properties = json!({
+        "account": {},
+        "items": { "type": "array" },
+        "next_cursor": { "type": "string" },
+        "total": {},
+        "truncated": {},
+        "warnings": {},
+        "links": {},
+        "error": {}
     });
-    match schema {
-        Value::Object(map) => map,
-        _ => Map::new(),
-    }
+    let mut schema = Map::new();
+    schema.insert("type".to_owned(), json!("object"));
+    schema.insert("properties".to_owned(), properties);
+    schema.insert("required".to_owned(), json!(["items"]));
+    schema
 }
 
 /// Takes the noise out of a derived schema and everything below it.

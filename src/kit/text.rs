@@ -37,8 +37,8 @@ fn hidden(c: char) -> bool {
         '\u{200b}'..='\u{200f}'
         | '\u{202a}'..='\u{202e}'
         | '\u{2060}'..='\u{2069}'
-        | '\u{feff}' => true,
-        '\u{e0000}'..='\u{e007f}' => true,
+        | '\u{feff}'
+        | '\u{e0000}'..='\u{e007f}' => true,
         _ => c.is_control(),
     }
 }

@@ -1,12 +1,211 @@
-//! SQL lives here and nowhere else.
+//! SQL lives here and nowhere else: one [`Store`], one `impl` block per table file, one body per query for both databases.
+//!
+//! A method is one statement or one transaction; no transaction leaves it. What must happen once is decided by the
+//! statement itself (compare-and-set), so the answer is the same with one process or many.
+//!
+//! Not here: what the rows mean. A grant that has expired is still returned, a status is not judged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
+use tokio::sync::Mutex;
+
+use crate::clock::Clock;
+
+/// Runs one body against whichever database is open, so that each is checked against its own driver.
+///
+/// - `on!(db, pool => …)` reads.
+/// - `on!(db, write pool => …)` is one writing statement.
+/// - `on!(db, begin tx => …)` is a transaction that the body commits.
+///
+/// SQLite has one writer at a time. Within this process writers queue in order of arrival instead of polling the file
+/// lock, where a busy audit log would starve everybody else; other processes are waited for by the busy timeout.
+macro_rules! on {
+    ($db:expr, write $pool:ident => $body:expr) => {
+        match $db {
+            $crate::store::Db::Sqlite {
+                pool: $pool,
+                writing,
+            } => {
+                let _turn = writing.lock().await;
+                $body
+            }
+            $crate::store::Db::Postgres($pool) => $body,
+        }
+    };
+    ($db:expr, begin $tx:ident => $body:expr) => {
+        match $db {
+            $crate::store::Db::Sqlite { pool, writing } => {
+                let _turn = writing.lock().await;
+                let mut $tx = pool.begin_with("begin immediate").await?;
+                $body
+            }
+            $crate::store::Db::Postgres(pool) => {
+                let mut $tx = pool.begin().await?;
+                $body
+            }
+        }
+    };
+    ($db:expr, $pool:ident => $body:expr) => {
+        match $db {
+            $crate::store::Db::Sqlite { pool: $pool, .. } => $body,
+            $crate::store::Db::Postgres($pool) => $body,
+        }
+    };
+}
+
+mod apps;
+mod audit;
+mod changes;
+mod connections;
+mod error;
+mod flows;
+mod grants;
+mod keys;
+mod leases;
+mod migrations;
 mod records;
+mod refresh;
+mod sessions;
+mod url;
+mod users;
 
+pub use apps::AppRow;
+pub use audit::{AuditCheckpointRow, AuditHead, AuditJoined, AuditPayload, AuditQuery, AuditRow};
+pub use changes::Change;
+pub use connections::{ConnectionRow, Status};
+pub use error::StoreError;
+pub use flows::FlowRow;
+pub use grants::{GrantKind, GrantRow};
+pub use keys::{DataKeyRow, KeyRow};
 pub use records::{Record, RecordHead, Records};
+pub use refresh::{Failed, Rotated};
+pub use sessions::McpSessionRow;
+pub use url::{DatabaseUrl, InvalidDatabaseUrl};
+pub use users::{OrgRow, UserRow};
 
-/// A database that did not do what it should.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database cannot be reached or is too busy.
-    #[error("the database is unavailable")]
-    Unavailable,
+/// SQLite before this release can corrupt a WAL database that several connections checkpoint
+/// (<https://www.sqlite.org/wal.html#walresetbug>).
+const SQLITE_AT_LEAST: (u32, u32, u32) = (3, 51, 3);
+
+/// Connections of the main pool: readers on SQLite, where more than a few only compete for two cores.
+const SQLITE_CONNECTIONS: u32 = 6;
+const POSTGRES_CONNECTIONS: u32 = 16;
+/// Refreshing tokens never waits behind ordinary requests.
+const REFRESH_CONNECTIONS: u32 = 2;
+/// How long a request waits for a free connection before it is told that the database is unavailable.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The database; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    /// Everything that is not below.
+    db: Db,
+    /// Token refresh.
+    refresh: Db,
+    /// The audit batch.
+    audit: Db,
+    clock: Clock,
+}
+
+/// The closed set of databases.
+#[derive(Clone, Debug)]
+enum Db {
+    Sqlite {
+        pool: SqlitePool,
+        /// The turn to write, shared by all pools of one [`Store`].
+        writing: Arc<Mutex<()>>,
+    },
+    Postgres(PgPool),
+}
+
+impl Store {
+    /// Opens the pools; changes nothing in the database.
+    pub async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        let store = if let Some(options) = url.sqlite_options() {
+            let writing = Arc::new(Mutex::new(()));
+            let open = async |connections| {
+                SqlitePoolOptions::new()
+                    .max_connections(connections)
+                    .min_connections(1)
+                    // A database in memory lives as long as one connection to it.
+                    .idle_timeout(None)
+                    .max_lifetime(None)
+                    .acquire_timeout(ACQUIRE_TIMEOUT)
+                    .connect_with(options.clone())
+                    .await
+                    .map(|pool| Db::Sqlite {
+                        pool,
+                        writing: Arc::clone(&writing),
+                    })
+            };
+            Self {
+                db: open(SQLITE_CONNECTIONS).await?,
+                refresh: open(REFRESH_CONNECTIONS).await?,
+                audit: open(1).await?,
+                clock: Clock::System,
+            }
+        } else if let Some(options) = url.postgres_options() {
+            let open = async |connections| {
+                PgPoolOptions::new()
+                    .max_connections(connections)
+                    .acquire_timeout(ACQUIRE_TIMEOUT)
+                    .connect_with(options.clone())
+                    .await
+                    .map(Db::Postgres)
+            };
+            Self {
+                db: open(POSTGRES_CONNECTIONS).await?,
+                refresh: open(REFRESH_CONNECTIONS).await?,
+                audit: open(1).await?,
+                clock: Clock::System,
+            }
+        } else {
+            return Err(StoreError::Unavailable);
+        };
+        store.refuse_old_sqlite().await?;
+        Ok(store)
+    }
+
+    /// The same store with another clock, which stamps the rows of `changes` and judges whether a flow has expired.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Asks the database for the smallest possible answer.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        on!(&self.db, pool => sqlx::query("select 1").execute(pool).await.map(drop))?;
+        Ok(())
+    }
+
+    /// Whether this is the embedded database.
+    pub const fn is_sqlite(&self) -> bool {
+        matches!(self.db, Db::Sqlite { .. })
+    }
+
+    /// Waits until the connections are closed; SQLite then has folded its write-ahead log back into the file.
+    pub async fn close(&self) {
+        for db in [&self.audit, &self.refresh, &self.db] {
+            on!(db, pool => pool.close().await);
+        }
+    }
+
+    async fn refuse_old_sqlite(&self) -> Result<(), StoreError> {
+        let Db::Sqlite { pool, .. } = &self.db else {
+            return Ok(());
+        };
+        let version: String = sqlx::query_scalar("select sqlite_version()")
+            .fetch_one(pool)
+            .await?;
+        let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+        let mut part = || parts.next().unwrap_or(0);
+        if (part(), part(), part()) < SQLITE_AT_LEAST {
+            return Err(StoreError::OldSqlite { version });
+        }
+        Ok(())
+    }
 }

@@ -6,14 +6,17 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use workbench_mcp::clock::Timestamp;
+use workbench_mcp::caller::Role;
+use workbench_mcp::clock::{Clock, Timestamp};
+use workbench_mcp::ids::{ConnectionId, UserId};
 use workbench_mcp::integrations;
 use workbench_mcp::kit::client::{Credential, ProviderClient};
 use workbench_mcp::kit::error::ToolError;
 use workbench_mcp::kit::integration::{Account, Integration};
 use workbench_mcp::kit::progress::Progress;
 use workbench_mcp::kit::tool::{Cx, Granted};
-use workbench_mcp::store::Records;
+use workbench_mcp::store::{ConnectionRow, DatabaseUrl, Records, Status, Store, UserRow};
+use workbench_mcp::vault::Sealed;
 
 use crate::harness::fixtures::{self, Exchange};
 use crate::harness::upstream::Upstream;
@@ -54,7 +57,58 @@ struct Case {
 /// Within every case, relative times count from here: 2026-11-20T12:00:00Z.
 const NOW: Timestamp = Timestamp::from_micros(1_795_176_000_000_000);
 
-async fn context(integration: &'static Integration, case: &Case) -> (Cx, Upstream) {
+/// What the tools of one case keep: rows of a connection of its own.
+async fn records(store: &Store, integration: &Integration, who: &Account) -> Records {
+    let connection = ConnectionId::new(NOW);
+    let org = store.organization(NOW).await.unwrap();
+    let user = UserId::new(NOW);
+    store
+        .insert_user(&UserRow {
+            id: user,
+            org_id: org.id,
+            email: format!("{user}@example.test"),
+            role: Role::Member,
+            created_at: NOW,
+            removed_at: None,
+        })
+        .await
+        .unwrap();
+    store
+        .insert_connection(&ConnectionRow {
+            id: connection,
+            org_id: org.id,
+            user_id: user,
+            integration: integration.id.to_owned(),
+            provider: integration.providers[0].id.to_owned(),
+            subject: who.id.clone(),
+            label: who.label.clone(),
+            alias: None,
+            details: Value::Null,
+            scopes: None,
+            requested_scopes: Vec::new(),
+            base_url: None,
+            status: Status::Connected,
+            reason: None,
+            sealed: Sealed::from_bytes(Vec::new()),
+            token_version: 1,
+            access_expires_at: None,
+            refresh_expires_at: None,
+            next_refresh_at: None,
+            failures: 0,
+            first_failure_at: None,
+            retry_at: None,
+            lease_owner: None,
+            lease_until: None,
+            attempt_started_at: None,
+            connected_at: NOW,
+            last_used_at: None,
+        })
+        .await
+        .unwrap();
+    Records::new(store.clone(), connection, Clock::manual(NOW))
+}
+
+async fn context(store: &Store, integration: &'static Integration, case: &Case) -> (Cx, Upstream) {
     let who: Who = fixtures::read(&fixtures::root().join(integration.id).join("account.json"));
     let provider = &integration.providers[0];
     let upstream = Upstream::start(case.upstream.clone()).await;
@@ -71,6 +125,7 @@ async fn context(integration: &'static Integration, case: &Case) -> (Cx, Upstrea
         credential,
         None,
     );
+    let records = records(store, integration, &who.account).await;
     let cx = Cx {
         provider,
         api,
@@ -80,7 +135,7 @@ async fn context(integration: &'static Integration, case: &Case) -> (Cx, Upstrea
             .clone()
             .or(who.scopes)
             .map_or(Granted::Unknown, Granted::Scopes),
-        records: Records::default(),
+        records,
         now: NOW,
         dry_run: case.dry_run,
         max_chars: 24_000,
@@ -93,9 +148,14 @@ fn error(error: &ToolError) -> Value {
     json!({ "error": { "code": error.code(), "message": error.to_string() } })
 }
 
-async fn run(integration: &'static Integration, folder: &str, path: &Path) -> Result<(), String> {
+async fn run(
+    store: &Store,
+    integration: &'static Integration,
+    folder: &str,
+    path: &Path,
+) -> Result<(), String> {
     let case: Case = fixtures::read(path);
-    let (cx, upstream) = context(integration, &case).await;
+    let (cx, upstream) = context(store, integration, &case).await;
     let found = if folder == "identify" {
         match (cx.provider.identify)(&cx).await {
             Ok(account) => serde_json::to_value(account).unwrap(),
@@ -148,6 +208,8 @@ async fn run(integration: &'static Integration, folder: &str, path: &Path) -> Re
 
 #[tokio::test]
 async fn every_case_of_every_integration_answers_as_written() {
+    let store = Store::open(&DatabaseUrl::in_memory()).await.unwrap();
+    store.migrate().await.unwrap();
     let mut ran = BTreeMap::new();
     let mut wrong = Vec::new();
     for integration in integrations::ALL {
@@ -156,7 +218,7 @@ async fn every_case_of_every_integration_answers_as_written() {
         for folder in tools.chain(blocks).chain(["identify"]) {
             for path in fixtures::cases(integration.id, folder) {
                 *ran.entry(integration.id).or_insert(0) += 1;
-                if let Err(complaint) = run(integration, folder, &path).await {
+                if let Err(complaint) = run(&store, integration, folder, &path).await {
                     wrong.push(complaint);
                 }
             }

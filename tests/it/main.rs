@@ -9,5 +9,8 @@
     reason = "a test says what went wrong by failing"
 )]
 
+mod audit;
 mod harness;
 mod integrations;
+mod sandbox;
+mod store;

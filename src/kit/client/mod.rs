@@ -1,19 +1,23 @@
 //! The only road out to a provider. It owns the credential, keeps every request on the provider's own host, retries what
 //! is safe to retry, caps sizes and times, counts, and turns refusals into [`ProviderError`].
 
+mod answer;
+
 use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
+
+pub use answer::{Answer, Failure};
 
 use super::error::ProviderError;
 use super::integration::{Api, CredentialIn};
@@ -204,90 +208,6 @@ fn join(base: &Url, path: &[&str]) -> Result<Url, ProviderError> {
         }
     }
     Ok(url)
-}
-
-/// A refusal as a provider's own rules look at it.
-#[derive(Debug)]
-pub struct Failure<'a> {
-    /// The status.
-    pub status: u16,
-    /// The answer's headers.
-    pub headers: &'a HeaderMap,
-    /// The body when it was JSON, else null.
-    pub body: &'a Value,
-}
-
-impl Failure<'_> {
-    /// A header's text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// The provider's own sentence about it, short and scrubbed.
-    pub fn message(&self) -> String {
-        let said = ["message", "error_description", "detail"]
-            .iter()
-            .find_map(|name| self.body.get(name).and_then(Value::as_str))
-            .or_else(|| self.body.get("error").and_then(Value::as_str))
-            .unwrap_or("no reason given");
-        text::clip(&text::scrub(said), 300)
-    }
-
-    /// Seconds of `Retry-After` (RFC 9110 §10.2.3, the seconds form).
-    pub fn retry_after_s(&self) -> Option<u64> {
-        self.header(RETRY_AFTER.as_str())?.trim().parse().ok()
-    }
-
-    fn by_status(&self) -> ProviderError {
-        let message = self.message();
-        match self.status {
-            400 | 405 | 411..=415 | 422 => ProviderError::Invalid { message },
-            401 => ProviderError::Unauthorized,
-            402 => ProviderError::PlanRequired { message },
-            403 | 451 => ProviderError::Forbidden { message },
-            404 | 410 => ProviderError::NotFound,
-            409 => ProviderError::Conflict { message },
-            408 => ProviderError::Timeout,
-            429 => ProviderError::RateLimited {
-                retry_after_s: self.retry_after_s().unwrap_or(60),
-            },
-            status => ProviderError::Unavailable {
-                reason: format!("status {status}"),
-            },
-        }
-    }
-}
-
-/// A successful answer with what surrounds its body.
-#[derive(Debug)]
-pub struct Answer<T> {
-    /// The status.
-    pub status: u16,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: T,
-}
-
-impl<T> Answer<T> {
-    /// A header's text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// A query parameter of the `Link` header's target with this relation (RFC 8288), such as `page` of `next`.
-    pub fn link_param(&self, relation: &str, parameter: &str) -> Option<String> {
-        let wanted = format!("rel=\"{relation}\"");
-        let link = self
-            .header("link")?
-            .split(',')
-            .find(|link| link.contains(&wanted))?;
-        let target = link.split_once('<')?.1.split_once('>')?.0;
-        let url = Url::parse(target).ok()?;
-        url.query_pairs()
-            .find(|(name, _)| name == parameter)
-            .map(|(_, value)| value.into_owned())
-    }
 }
 
 /// A request being put together. Nothing is sent before one of the `send` methods.
@@ -487,18 +407,8 @@ impl Request {
                 body: &body,
             };
             let error = (inner.api.classify)(&failure).unwrap_or_else(|| failure.by_status());
-            let wait = match &error {
-                ProviderError::RateLimited { retry_after_s } if *retry_after_s <= PATIENCE_S => {
-                    Duration::from_secs(*retry_after_s)
-                }
-                ProviderError::Unavailable { .. } if matches!(answer.status, 500 | 502..=504) => {
-                    match failure.retry_after_s() {
-                        Some(seconds) if seconds > PATIENCE_S => return Err(error),
-                        Some(seconds) => Duration::from_secs(seconds),
-                        None => backoff(attempt),
-                    }
-                }
-                _other => return Err(error),
+            let Some(wait) = wait_before_retry(&error, &failure, attempt) else {
+                return Err(error);
             };
             if !self.safe || attempt >= ATTEMPTS {
                 return Err(error);
@@ -507,6 +417,25 @@ impl Request {
             tokio::time::sleep(wait).await;
         }
     }
+}
+
+/// How long to wait before a refused read may be sent again; `None` when waiting does not help or takes too long.
+fn wait_before_retry(
+    error: &ProviderError,
+    failure: &Failure<'_>,
+    attempt: u32,
+) -> Option<Duration> {
+    let seconds = if let ProviderError::RateLimited { retry_after_s } = error {
+        *retry_after_s
+    } else if matches!(failure.status, 500 | 502..=504) {
+        match failure.retry_after_s() {
+            Some(seconds) => seconds,
+            None => return Some(backoff(attempt)),
+        }
+    } else {
+        return None;
+    };
+    (seconds <= PATIENCE_S).then(|| Duration::from_secs(seconds))
 }
 
 fn backoff(attempt: u32) -> Duration {
@@ -634,6 +563,8 @@ async fn read(
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::expect_used, reason = "a test says what went wrong by failing")]
+
     use super::*;
 
     fn joined(segments: &[&str]) -> Result<String, ProviderError> {

@@ -1,0 +1,142 @@
+//! Context blocks: reading them, and completing their addresses.
+
+use serde_json::{Map, Value, json};
+
+use super::arguments::{DEFAULT_MAX_CHARS, MOST_MAX_CHARS};
+use super::explain::Failure;
+use super::run::{Run, Subject, Wish};
+use super::{ACCOUNTS_URI, BlockAnswer, CallError, Calls, Context, shape};
+use crate::audit::Kind;
+use crate::caller::Caller;
+use crate::integrations;
+use crate::kit::block::{BlockDef, Content};
+use crate::kit::integration::Integration;
+use crate::kit::text;
+use crate::kit::tool::{Cx, Effect};
+
+impl Calls {
+    /// Reads the context block at `uri`, or `workbench://accounts`.
+    pub async fn read(
+        &self,
+        caller: &Caller,
+        uri: &str,
+        context: Context,
+    ) -> Result<BlockAnswer, CallError> {
+        let found = integrations::block(uri);
+        let (name, owner) = match &found {
+            Some((integration, def, _)) => (def.name, integration.id),
+            None if uri == ACCOUNTS_URI => ("workbench_accounts", ""),
+            None => ("unknown", ""),
+        };
+        let subject = Subject {
+            kind: Kind::Block,
+            name,
+            integration: owner,
+            effect: Effect::Read,
+        };
+        let logged = json!({ "uri": text::clip(&text::scrub(uri), 256) });
+        let mut run = Run::begin(self, caller, &context, subject, logged);
+        let fetched_at = run.now();
+        let integration = found.as_ref().map(|(integration, _, _)| *integration);
+        let answered = match found {
+            Some((integration, def, mut variables)) => {
+                let account = variables.remove("account");
+                let account = account.as_ref().and_then(Value::as_str);
+                match self
+                    .open_block(&mut run, integration, def, account, MOST_MAX_CHARS)
+                    .await
+                {
+                    Ok(cx) => run
+                        .guarded((def.read)(&cx, variables))
+                        .await
+                        .map(|read| shape::content(read, def.mime, MOST_MAX_CHARS)),
+                    Err(failure) => Err(failure),
+                }
+            }
+            None if uri == ACCOUNTS_URI => self.accounts_block(caller).await,
+            None => Err(Failure::Unknown(uri.to_owned())),
+        };
+        let (call, account, text) = run.end(answered, |_| 1).await?;
+        Ok(BlockAnswer {
+            call,
+            integration,
+            account,
+            content: text,
+            fetched_at,
+        })
+    }
+
+    async fn open_block(
+        &self,
+        run: &mut Run<'_>,
+        integration: &'static Integration,
+        def: &BlockDef,
+        account: Option<&str>,
+        max_chars: usize,
+    ) -> Result<Cx, Failure> {
+        run.allow(integration, Effect::Read).await?;
+        let wish = Wish {
+            account,
+            needs: def.scopes,
+            effect: Effect::Read,
+            dry_run: false,
+            max_chars,
+        };
+        run.open(integration, wish).await
+    }
+
+    async fn accounts_block(&self, caller: &Caller) -> Result<Content, Failure> {
+        let accounts = self.accounts(caller).await?;
+        let body = json!({ "accounts": accounts, "connect": self.inner.links.connections() });
+        let mut content = Content::text(body.to_string());
+        content.mime = Some("application/json".to_owned());
+        Ok(content)
+    }
+
+    /// Values for `field` of the block with this template, at most 100, best first. An unknown template or field, a
+    /// missing account or a failing provider is an empty list: completion never disturbs typing. Recorded like a read.
+    pub async fn complete(
+        &self,
+        caller: &Caller,
+        template: &str,
+        field: &str,
+        prefix: &str,
+        chosen: &Map<String, Value>,
+        context: Context,
+    ) -> Vec<String> {
+        let Some((integration, def)) = integrations::template(template) else {
+            return Vec::new();
+        };
+        if field == "account" {
+            return self.account_names(caller, integration, prefix).await;
+        }
+        let subject = Subject {
+            kind: Kind::Completion,
+            name: def.name,
+            integration: integration.id,
+            effect: Effect::Read,
+        };
+        let mut run = Run::begin(
+            self,
+            caller,
+            &context,
+            subject,
+            json!({ "field": text::clip(field, 64) }),
+        );
+        let account = chosen.get("account").and_then(Value::as_str);
+        let answered = match self
+            .open_block(&mut run, integration, def, account, DEFAULT_MAX_CHARS)
+            .await
+        {
+            Ok(cx) => {
+                run.guarded((def.complete)(&cx, field, prefix, chosen))
+                    .await
+            }
+            Err(failure) => Err(failure),
+        };
+        match run.end(answered, Vec::len).await {
+            Ok((_, _, values)) => values.into_iter().take(100).map(text::visible).collect(),
+            Err(_recorded) => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! What a caller may use now: the same rules that a call is held to, applied to lists.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use tokio::sync::broadcast;
+
+use super::explain::Failure;
+use super::{AccountStatus, Action, Calls, Catalogue};
+use crate::caller::{Caller, Credential};
+use crate::calls::CallError;
+use crate::changes::Heard;
+use crate::clock::Timestamp;
+use crate::connect::handle;
+use crate::ids::{CallId, GrantId, OrgId, UserId};
+use crate::integrations;
+use crate::kit::integration::Integration;
+use crate::kit::tool::{Effect, Granted};
+use crate::policy::{self, Decision, Rules};
+use crate::store::{ConnectionRow, GrantKind, GrantRow, Status, StoreError};
+use crate::vault;
+
+/// How long an organization's rules may be remembered without looking, as a second net under [`crate::changes`].
+const REMEMBERED: Duration = Duration::from_secs(5);
+/// How long a sign-in ticket of `stdio` is good for.
+const TICKET_LIFE: Duration = Duration::from_mins(10);
+
+/// Rules of organizations, remembered for a moment.
+#[derive(Default)]
+pub(super) struct RulesOf(RwLock<HashMap<OrgId, (Arc<Rules>, Timestamp)>>);
+
+/// Changes that concern one caller.
+pub struct Events {
+    heard: broadcast::Receiver<Heard>,
+    org: OrgId,
+    user: UserId,
+}
+
+impl Events {
+    /// Waits for the next change, and takes those that come along with it as one. False when there will be no more.
+    pub async fn changed(&mut self) -> bool {
+        use broadcast::error::{RecvError, TryRecvError};
+        loop {
+            match self.heard.recv().await {
+                Ok(heard) if !heard.concerns(self.org, self.user) => {}
+                Ok(_) | Err(RecvError::Lagged(_)) => break,
+                Err(RecvError::Closed) => return false,
+            }
+        }
+        while matches!(self.heard.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
+        true
+    }
+}
+
+impl Calls {
+    /// What the caller may use now.
+    pub async fn catalogue(&self, caller: &Caller) -> Result<Catalogue, CallError> {
+        let gathered = self.gather(caller).await;
+        gathered.map_err(|error| {
+            Failure::from(error).explain(CallId::new(self.inner.clock.now()), None)
+        })
+    }
+
+    async fn gather(&self, caller: &Caller) -> Result<Catalogue, StoreError> {
+        let rules = self.rules(caller.org).await?;
+        let rows = self.inner.connections.of(caller.user).await?;
+        let mut catalogue = Catalogue::default();
+        for integration in integrations::ALL.iter().copied() {
+            let grants: Vec<Granted> = rows
+                .iter()
+                .filter(|row| row.integration == integration.id && usable(row))
+                .map(|row| self.inner.connections.granted(row))
+                .collect();
+            if grants.is_empty() {
+                continue;
+            }
+            let allowed =
+                |effect| policy::decide(caller, integration, effect, &rules) == Decision::Allow;
+            let tools = integration.tools().filter(|tool| {
+                allowed(tool.effect)
+                    && grants
+                        .iter()
+                        .any(|granted| granted.missing(tool.scopes).is_empty())
+            });
+            catalogue
+                .tools
+                .extend(tools.map(|tool| (integration, tool)));
+            let blocks = integration.blocks().filter(|block| {
+                allowed(Effect::Read)
+                    && grants
+                        .iter()
+                        .any(|granted| granted.missing(block.scopes).is_empty())
+            });
+            catalogue
+                .blocks
+                .extend(blocks.map(|block| (integration, block)));
+        }
+        Ok(catalogue)
+    }
+
+    /// The organization's rules.
+    pub(super) async fn rules(&self, org: OrgId) -> Result<Arc<Rules>, StoreError> {
+        let now = self.inner.clock.now();
+        {
+            let known = self
+                .inner
+                .rules
+                .0
+                .read()
+                .unwrap_or_else(PoisonError::into_inner);
+            if let Some((rules, at)) = known.get(&org)
+                && now.since(*at) < REMEMBERED
+            {
+                return Ok(Arc::clone(rules));
+            }
+        }
+        let disabled = self.inner.store.disabled_integrations(org).await?;
+        let rules = Arc::new(Rules {
+            disabled: disabled.into_iter().map(|(id, _)| id).collect(),
+        });
+        let mut known = self
+            .inner
+            .rules
+            .0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.insert(org, (Arc::clone(&rules), now));
+        Ok(rules)
+    }
+
+    /// Forgets rules that a change made old. Runs until the future is dropped.
+    pub async fn follow(&self, mut heard: broadcast::Receiver<Heard>) {
+        use broadcast::error::RecvError;
+        loop {
+            match heard.recv().await {
+                Ok(Heard::Change(change)) if change.topic == "connection" => {}
+                Ok(_) | Err(RecvError::Lagged(_)) => {
+                    self.inner
+                        .rules
+                        .0
+                        .write()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .clear();
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// The caller's accounts, as `workbench://accounts` and the pages show them.
+    pub async fn accounts(&self, caller: &Caller) -> Result<Vec<AccountStatus>, StoreError> {
+        let rules = self.rules(caller.org).await?;
+        let rows = self.inner.connections.of(caller.user).await?;
+        Ok(rows.iter().map(|row| status(row, &rules)).collect())
+    }
+
+    /// Ids of the integrations that are switched off for this caller.
+    pub async fn disabled(&self, caller: &Caller) -> Result<Vec<String>, StoreError> {
+        Ok(self.rules(caller.org).await?.disabled.clone())
+    }
+
+    /// Handles of the caller's accounts of `integration` that begin with `prefix`.
+    pub(super) async fn account_names(
+        &self,
+        caller: &Caller,
+        integration: &'static Integration,
+        prefix: &str,
+    ) -> Vec<String> {
+        let Ok(rows) = self.inner.connections.of(caller.user).await else {
+            return Vec::new();
+        };
+        let prefix = prefix.to_lowercase();
+        rows.iter()
+            .filter(|row| row.integration == integration.id)
+            .map(|row| handle(row))
+            .filter(|name| name.to_lowercase().starts_with(&prefix))
+            .take(100)
+            .collect()
+    }
+
+    /// Tells when something changes for this caller, on this replica or another.
+    pub fn events(&self, caller: &Caller) -> Events {
+        Events {
+            heard: self.inner.changes.subscribe(),
+            org: caller.org,
+            user: caller.user,
+        }
+    }
+
+    /// The address at which the person does what a failure asks for. For somebody at `stdio`, who holds the database
+    /// anyway, it also signs the browser in, once.
+    pub async fn link(&self, caller: &Caller, action: &Action) -> String {
+        let integration = match action {
+            Action::Connect(integration) | Action::Reconnect(integration, _) => integration,
+            Action::Open(url) => return url.clone(),
+        };
+        if caller.credential == Credential::Local
+            && let Some(ticket) = self.ticket(caller).await
+        {
+            return self.inner.links.connect_signed_in(integration, &ticket);
+        }
+        self.inner.links.connect(integration)
+    }
+
+    async fn ticket(&self, caller: &Caller) -> Option<String> {
+        let now = self.inner.clock.now();
+        let secret = vault::random_secret("")?;
+        let grant = GrantRow {
+            id: GrantId::new(now),
+            org_id: caller.org,
+            user_id: caller.user,
+            kind: GrantKind::Ticket,
+            secret_hash: vault::hash(secret.expose_secret()),
+            name: "stdio".to_owned(),
+            read_only: false,
+            created_at: now,
+            expires_at: Some(now.plus(TICKET_LIFE)),
+            revoked_at: None,
+            last_used_at: None,
+        };
+        self.inner.store.insert_grant(&grant).await.ok()?;
+        Some(secret.expose_secret().to_owned())
+    }
+}
+
+/// Whether a connection's tools are offered. One in Error is: it is tried again, and a call may mend it.
+const fn usable(row: &ConnectionRow) -> bool {
+    matches!(row.status, Status::Connected | Status::Error)
+}
+
+fn status(row: &ConnectionRow, rules: &Rules) -> AccountStatus {
+    let name = integrations::integration(&row.integration)
+        .map_or(row.integration.as_str(), |known| known.name);
+    let disabled = rules.disabled.contains(&row.integration);
+    let (status, reason) = match row.status {
+        _ if disabled => ("Disabled", Some("switched off by an admin".to_owned())),
+        Status::Connected => ("Connected", None),
+        Status::Expired => ("Expired", Some(reason(row))),
+        Status::Error | Status::Disabled => ("Error", Some(reason(row))),
+    };
+    AccountStatus {
+        id: row.id,
+        integration: row.integration.clone(),
+        service: name.to_owned(),
+        account: row.label.clone(),
+        alias: row.alias.clone(),
+        status,
+        reason,
+        connected_on: row.connected_at.rfc3339(),
+        last_used: row.last_used_at.map(Timestamp::rfc3339),
+    }
+}
+
+/// The stored reason in words that say what to do.
+fn reason(row: &ConnectionRow) -> String {
+    match row.reason.as_deref() {
+        Some("revoked") => "the provider took the access back; reconnect".to_owned(),
+        Some("rejected") => "the provider no longer accepts the access; reconnect".to_owned(),
+        Some("lost_rotation") => {
+            "a renewed access was lost before it was saved; reconnect".to_owned()
+        }
+        Some("no_refresh_token") => {
+            "the access ended and cannot renew itself; reconnect".to_owned()
+        }
+        Some("integrity") => {
+            "the stored access was altered; reconnect, and tell an admin".to_owned()
+        }
+        Some("failed_ten_times") => "renewing failed ten times; reconnect".to_owned(),
+        Some(other) => format!("renewing fails and is tried again ({other})"),
+        None => "reconnect".to_owned(),
+    }
+}

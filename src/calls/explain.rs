@@ -1,0 +1,360 @@
+//! The one table of failures: each gets its code, a sentence that says what to do, and what the person can open.
+
+use super::error::{Action, CallError};
+use crate::audit::AuditError;
+use crate::connect::ConnectError;
+use crate::ids::{CallId, ConnectionId};
+use crate::kit::error::{Code, ProviderError, ToolError};
+use crate::kit::integration::Integration;
+use crate::kit::text;
+use crate::policy::Denial;
+use crate::store::{Status, StoreError};
+
+/// Everything that can end a call before its answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("no tool or block is called {0}")]
+    Unknown(String),
+    #[error("{0}")]
+    Arguments(String),
+    #[error("denied: {1:?}")]
+    Denied(&'static Integration, Denial),
+    #[error("our own limit is reached for {0} s")]
+    Limited(u64),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    #[error("no answer in {0} s")]
+    Timeout(u64),
+    #[error("cancelled by the caller")]
+    Cancelled,
+    #[error("the tool panicked")]
+    Panicked,
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The connection that a failure is about, once one was chosen.
+pub(super) struct About {
+    pub(super) integration: &'static Integration,
+    pub(super) connection: ConnectionId,
+    pub(super) account: String,
+}
+
+impl Failure {
+    /// The two voices: what the caller is told, and, when it is our fault, a line in the log.
+    pub(super) fn explain(self, call: CallId, about: Option<&About>) -> CallError {
+        let error = self.told(call, about);
+        if error.code == Code::Internal {
+            tracing::error!(call.id = %call, error = %self, source = ?std::error::Error::source(&self), "a call failed by our fault");
+        }
+        error
+    }
+
+    fn told(&self, call: CallId, about: Option<&About>) -> CallError {
+        let told = |code, message: String| CallError {
+            call,
+            code,
+            message,
+            retry_after_s: None,
+            missing_scopes: Vec::new(),
+            choices: Vec::new(),
+            action: None,
+            provider_status: None,
+        };
+        match self {
+            Self::Unknown(name) => told(
+                Code::UnknownTool,
+                format!(
+                    "nothing here is called {}; list the tools again",
+                    text::clip(&text::printable(name), 100)
+                ),
+            ),
+            Self::Arguments(problem) => told(Code::InvalidInput, problem.clone()),
+            Self::Denied(integration, Denial::IntegrationDisabled) => told(
+                Code::BlockedByPolicy,
+                format!(
+                    "an admin has switched {} off; ask them to enable it",
+                    integration.name
+                ),
+            ),
+            Self::Denied(_, Denial::ReadOnlyCredential) => told(
+                Code::BlockedByPolicy,
+                "this token only allows reading; use one that allows changes".to_owned(),
+            ),
+            Self::Limited(seconds) => CallError {
+                retry_after_s: Some(*seconds),
+                ..told(
+                    Code::RateLimited,
+                    format!("too many calls for this account; try again in {seconds} s"),
+                )
+            },
+            Self::Connect(error) => connect(error, told, about),
+            Self::Tool(error) => tool(error, told, about),
+            Self::Timeout(seconds) => told(
+                Code::Timeout,
+                format!("the call was stopped after {seconds} s; ask for less at once"),
+            ),
+            Self::Cancelled => told(Code::Cancelled, "the call was cancelled".to_owned()),
+            Self::Audit(_) => CallError {
+                retry_after_s: Some(2),
+                ..told(
+                    Code::Internal,
+                    format!(
+                        "the audit log cannot be written, so nothing was answered; try again ({call})"
+                    ),
+                )
+            },
+            Self::Panicked | Self::Store(_) => told(
+                Code::Internal,
+                format!("something failed on our side ({call})"),
+            ),
+        }
+    }
+}
+
+fn connect(
+    error: &ConnectError,
+    told: impl Fn(Code, String) -> CallError,
+    about: Option<&About>,
+) -> CallError {
+    match error {
+        ConnectError::Missing(integration) => CallError {
+            action: Some(Action::Connect(integration.id)),
+            ..told(
+                Code::ConnectionMissing,
+                format!("no {} account is connected; connect one", integration.name),
+            )
+        },
+        ConnectError::Ambiguous {
+            integration,
+            choices,
+        } => CallError {
+            choices: choices.clone(),
+            ..told(
+                Code::AmbiguousAccount,
+                format!(
+                    "several {} accounts are connected; say which in `account`",
+                    integration.name
+                ),
+            )
+        },
+        ConnectError::NoSuchAccount { wanted, choices } => CallError {
+            choices: choices.clone(),
+            ..told(
+                Code::AmbiguousAccount,
+                format!(
+                    "no connected account is called {}; choose one of the others",
+                    text::clip(&text::printable(wanted), 80)
+                ),
+            )
+        },
+        ConnectError::Dead { .. } | ConnectError::Scope { .. } => lost(error, told),
+        ConnectError::Later { retry_after_s } => CallError {
+            retry_after_s: Some(*retry_after_s),
+            ..told(
+                Code::UpstreamUnavailable,
+                format!(
+                    "the provider does not renew the access now; try again in {retry_after_s} s"
+                ),
+            )
+        },
+        ConnectError::Unavailable => CallError {
+            retry_after_s: Some(5),
+            ..told(
+                Code::UpstreamUnavailable,
+                "the access is being renewed; try again in a few seconds".to_owned(),
+            )
+        },
+        ConnectError::App {
+            integration,
+            reason,
+        } => told(
+            Code::UpstreamUnavailable,
+            format!(
+                "the organization's OAuth app for {integration} does not work ({reason}); an admin must mend it"
+            ),
+        ),
+        ConnectError::Provider(error) => provider(error, told, about),
+        ConnectError::Audit(_)
+        | ConnectError::Store(_)
+        | ConnectError::Vault(_)
+        | ConnectError::Secret
+        | ConnectError::UnknownProvider(_)
+        | ConnectError::Http(_) => {
+            let call = told(Code::Internal, String::new()).call;
+            told(
+                Code::Internal,
+                format!("the connection cannot be used for a reason on our side ({call})"),
+            )
+        }
+    }
+}
+
+/// A connection that only the person can mend.
+fn lost(error: &ConnectError, told: impl Fn(Code, String) -> CallError) -> CallError {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "`connect` sends only these two here"
+    )]
+    match error {
+        ConnectError::Dead {
+            integration,
+            id,
+            account,
+            status,
+        } => CallError {
+            action: Some(Action::Reconnect(integration.id, *id)),
+            ..told(
+                Code::ReauthRequired,
+                match status {
+                    Status::Disabled => {
+                        format!(
+                            "the {} account {account} was deactivated after repeated failures; reconnect it",
+                            integration.name
+                        )
+                    }
+                    Status::Connected | Status::Expired | Status::Error => {
+                        format!(
+                            "the connection to the {} account {account} expired; reconnect it",
+                            integration.name
+                        )
+                    }
+                },
+            )
+        },
+        ConnectError::Scope {
+            integration,
+            id,
+            account,
+            missing,
+        } => CallError {
+            missing_scopes: missing.clone(),
+            action: Some(Action::Reconnect(integration.id, *id)),
+            ..told(
+                Code::InsufficientScope,
+                format!(
+                    "the {} account {account} was connected without {}; reconnect it and allow that",
+                    integration.name,
+                    missing.join(", ")
+                ),
+            )
+        },
+        other => told(Code::Internal, other.to_string()),
+    }
+}
+
+fn tool(
+    error: &ToolError,
+    told: impl Fn(Code, String) -> CallError,
+    about: Option<&About>,
+) -> CallError {
+    match error {
+        ToolError::Invalid(_) | ToolError::NotFound(_) | ToolError::Conflict(_) => told(
+            error.code(),
+            text::clip(&text::visible(error.to_string()), 600),
+        ),
+        ToolError::Provider(error) => provider(error, told, about),
+        ToolError::Records(StoreError::Conflict(what)) => told(Code::Conflict, what.clone()),
+        ToolError::Records(_) => {
+            let call = told(Code::Internal, String::new()).call;
+            told(
+                Code::Internal,
+                format!("something failed on our side ({call})"),
+            )
+        }
+    }
+}
+
+fn provider(
+    error: &ProviderError,
+    told: impl Fn(Code, String) -> CallError,
+    about: Option<&About>,
+) -> CallError {
+    let name = about.map_or("the provider", |about| about.integration.name);
+    let account = about
+        .map(|about| format!(" account {}", about.account))
+        .unwrap_or_default();
+    let reconnect = about.map(|about| Action::Reconnect(about.integration.id, about.connection));
+    let code = error.code();
+    match error {
+        ProviderError::BadSegment(segment) => told(
+            code,
+            format!("{segment:?} cannot be an id or a part of a path; use the one a list gave you"),
+        ),
+        ProviderError::Invalid { message } => {
+            told(code, format!("{name} did not accept it: {message}"))
+        }
+        ProviderError::Unauthorized => CallError {
+            action: reconnect,
+            ..told(
+                code,
+                format!("{name} no longer accepts the connection of the{account}; reconnect it"),
+            )
+        },
+        ProviderError::InsufficientScope { missing } => CallError {
+            missing_scopes: missing.clone(),
+            action: reconnect,
+            ..told(
+                code,
+                if missing.is_empty() {
+                    format!(
+                        "{name} says that the{account} was connected without a needed permission; reconnect it and allow more"
+                    )
+                } else {
+                    format!(
+                        "the {name}{account} lacks {}; reconnect it and allow that",
+                        missing.join(", ")
+                    )
+                },
+            )
+        },
+        ProviderError::Forbidden { message } => told(
+            code,
+            format!("{name} refused: {message}; the{account} may not do this"),
+        ),
+        ProviderError::AdminConsentRequired { url } => CallError {
+            action: url.clone().map(Action::Open).or(reconnect),
+            ..told(
+                code,
+                format!(
+                    "{name} wants a sign-in or an administrator's consent for this first; open the link"
+                ),
+            )
+        },
+        ProviderError::NotFound => told(
+            code,
+            format!("{name} has no such record, or the{account} may not see it"),
+        ),
+        ProviderError::Conflict { message } => told(
+            code,
+            format!("{name} reports a conflict: {message}; read the record again"),
+        ),
+        ProviderError::PlanRequired { message } => told(
+            code,
+            format!("{name} says its plan does not include this: {message}"),
+        ),
+        ProviderError::RateLimited { retry_after_s } => CallError {
+            retry_after_s: Some(*retry_after_s),
+            ..told(
+                code,
+                format!("{name} limits the rate; try again in {retry_after_s} s"),
+            )
+        },
+        ProviderError::Unavailable { reason } => told(
+            code,
+            format!("{name} does not work right now ({reason}); try again later"),
+        ),
+        ProviderError::TooLarge { max_bytes } => told(
+            code,
+            format!("{name} answered more than {max_bytes} bytes; ask for less at once"),
+        ),
+        ProviderError::Timeout => told(
+            code,
+            format!("{name} did not answer in time; try again or ask for less"),
+        ),
+    }
+}

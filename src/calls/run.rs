@@ -1,0 +1,253 @@
+//! One call from its first record to its last: the steps that tools, blocks and completions share.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::explain::{About, Failure};
+use super::{CallError, Calls, Context, arguments, shape};
+use crate::audit::{Event, Kind, Outcome, Pending, Redacted};
+use crate::caller::Caller;
+use crate::clock::Timestamp;
+use crate::ids::CallId;
+use crate::kit::client::{ProviderClient, Usage};
+use crate::kit::error::ToolError;
+use crate::kit::integration::Integration;
+use crate::kit::output::Output;
+use crate::kit::tool::{Cx, Effect, Needs, ToolDef};
+use crate::policy::{self, Decision};
+
+/// Longest a call may take, retries and waits included.
+const TIMEOUT: Duration = Duration::from_secs(90);
+
+/// What is called.
+pub(super) struct Subject<'a> {
+    pub(super) kind: Kind,
+    pub(super) name: &'a str,
+    pub(super) integration: &'static str,
+    pub(super) effect: Effect,
+}
+
+/// What a call wants of a connection.
+pub(super) struct Wish<'a> {
+    pub(super) account: Option<&'a str>,
+    pub(super) needs: Needs,
+    pub(super) effect: Effect,
+    pub(super) dry_run: bool,
+    pub(super) max_chars: usize,
+}
+
+/// A call under way. It is in the log from its beginning, and dropping it unfinished is recorded too.
+pub(super) struct Run<'a> {
+    calls: &'a Calls,
+    caller: &'a Caller,
+    context: &'a Context,
+    call: CallId,
+    started: Instant,
+    now: Timestamp,
+    pending: Pending,
+    about: Option<About>,
+    client: Option<ProviderClient>,
+}
+
+impl<'a> Run<'a> {
+    /// Queues the record of the intent and goes on.
+    pub(super) fn begin(
+        calls: &'a Calls,
+        caller: &'a Caller,
+        context: &'a Context,
+        subject: Subject<'_>,
+        arguments: Value,
+    ) -> Self {
+        let now = calls.inner.clock.now();
+        let call = CallId::new(now);
+        let event = Event {
+            call,
+            kind: subject.kind,
+            tool: subject.name.into(),
+            integration: subject.integration.into(),
+            provider: None,
+            effect: subject.effect.as_str(),
+            thread: context.thread.as_deref(),
+            connection: None,
+            account: None,
+            arguments: Redacted(arguments),
+            arguments_digest: None,
+            catalogue_digest: None,
+        };
+        let pending = calls.inner.audit.begin(caller, &context.client, event);
+        Self {
+            calls,
+            caller,
+            context,
+            call,
+            started: Instant::now(),
+            now,
+            pending,
+            about: None,
+            client: None,
+        }
+    }
+
+    /// When it began.
+    pub(super) const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Policy, account, scopes, token, pace; for a write also the log. Afterwards the provider may be called.
+    pub(super) async fn open(
+        &mut self,
+        integration: &'static Integration,
+        wish: Wish<'_>,
+    ) -> Result<Cx, Failure> {
+        let calls = &self.calls.inner;
+        let opened = calls
+            .connections
+            .open(self.caller, integration, wish.account, wish.needs)
+            .await?;
+        let account = opened.account.handle.clone();
+        self.pending.connection(opened.id, &account);
+        self.about = Some(About {
+            integration,
+            connection: opened.id,
+            account,
+        });
+        calls
+            .limits
+            .enter(opened.provider.id, opened.id)
+            .await
+            .map_err(Failure::Limited)?;
+        if !wish.effect.is_read() {
+            self.pending.durable().await?;
+        }
+        self.client = Some(opened.client.clone());
+        Ok(Cx {
+            provider: opened.provider,
+            api: opened.client,
+            account: opened.account,
+            granted: opened.granted,
+            records: opened.records,
+            now: self.now,
+            dry_run: wish.dry_run,
+            max_chars: wish.max_chars,
+            progress: self.context.progress.clone(),
+        })
+    }
+
+    /// Fails when the organization or the credential does not allow this.
+    pub(super) async fn allow(
+        &self,
+        integration: &'static Integration,
+        effect: Effect,
+    ) -> Result<(), Failure> {
+        let rules = self.calls.rules(self.caller.org).await?;
+        match policy::decide(self.caller, integration, effect, &rules) {
+            Decision::Allow => Ok(()),
+            Decision::Deny(denial) => Err(Failure::Denied(integration, denial)),
+        }
+    }
+
+    /// Runs a tool.
+    pub(super) async fn tool(
+        &mut self,
+        integration: &'static Integration,
+        def: &'static ToolDef,
+        mut arguments: Map<String, Value>,
+    ) -> Result<Output, Failure> {
+        self.allow(integration, def.effect).await?;
+        let lifted = arguments::lift(def, &mut arguments).map_err(Failure::Arguments)?;
+        let sealed_for: [&[u8]; 2] = [self.caller.user.bytes(), def.name.as_bytes()];
+        let cursors = &self.calls.inner.cursors;
+        let place = shape::unseal(cursors, &sealed_for, lifted.cursor.as_deref())
+            .map_err(Failure::Arguments)?;
+        if let Some(inner) = &place.inner {
+            arguments.insert("cursor".to_owned(), Value::String(inner.clone()));
+        }
+        let wish = Wish {
+            account: lifted.account.as_deref(),
+            needs: def.scopes,
+            effect: def.effect,
+            dry_run: lifted.dry_run,
+            max_chars: lifted.max_chars,
+        };
+        let cx = self.open(integration, wish).await?;
+        let output = self
+            .guarded((def.call)(&cx, Value::Object(arguments)))
+            .await?;
+        let pages = arguments::pages(def);
+        Ok(shape::output(
+            output,
+            place,
+            lifted.max_chars,
+            pages,
+            cursors,
+            &sealed_for,
+        ))
+    }
+
+    /// Runs integration code so that it can neither hang, nor outlive its caller, nor take the process down.
+    pub(super) async fn guarded<T>(
+        &self,
+        work: impl Future<Output = Result<T, ToolError>>,
+    ) -> Result<T, Failure> {
+        let cancel: &CancellationToken = &self.context.cancel;
+        let work = AssertUnwindSafe(work).catch_unwind();
+        tokio::select! {
+            biased;
+            done = tokio::time::timeout(TIMEOUT, work) => match done {
+                Ok(Ok(answer)) => Ok(answer?),
+                Ok(Err(_panic)) => Err(Failure::Panicked),
+                Err(_) => Err(Failure::Timeout(TIMEOUT.as_secs())),
+            },
+            () = cancel.cancelled() => Err(Failure::Cancelled),
+        }
+    }
+
+    /// Records how it ended, and only then lets anybody see it. `items` counts what is answered.
+    pub(super) async fn end<T>(
+        self,
+        answered: Result<T, Failure>,
+        items: impl FnOnce(&T) -> usize,
+    ) -> Result<(CallId, String, T), CallError> {
+        let Self {
+            calls,
+            call,
+            started,
+            pending,
+            about,
+            client,
+            ..
+        } = self;
+        let usage = client.as_ref().map(ProviderClient::usage);
+        let status = usage.and_then(Usage::status);
+        let told = answered.map_err(|failure| {
+            let error = failure.explain(call, about.as_ref());
+            CallError {
+                provider_status: status,
+                ..error
+            }
+        });
+        let (code, items) = match &told {
+            Ok(answer) => ("ok", items(answer)),
+            Err(error) => (error.code.as_str(), 0),
+        };
+        let outcome = Outcome {
+            code,
+            duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            upstream_requests: usage.map_or(0, Usage::requests),
+            upstream_status: status,
+            bytes_in: usage.map_or(0, Usage::bytes),
+            detail: Some(json!({ "items": items })),
+            ..Outcome::default()
+        };
+        if let Err(unwritten) = calls.inner.audit.finish(pending, outcome).await {
+            return Err(Failure::from(unwritten).explain(call, about.as_ref()));
+        }
+        let account = about.map(|about| about.account).unwrap_or_default();
+        told.map(|answer| (call, account, answer))
+    }
+}

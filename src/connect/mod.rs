@@ -1,0 +1,429 @@
+//! Outbound: a person's connection to a provider, from consent to revocation.
+//!
+//! The only module besides [`crate::kit::client`] in which a provider's credential exists in the clear, and the only one
+//! that talks to token endpoints. It knows nothing of MCP or HTML, and nothing of who may use a tool: that is `policy`.
+
+mod error;
+mod flow;
+mod flow_error;
+mod import;
+mod oauth;
+mod refresh;
+mod reseal;
+mod revoke;
+mod secret;
+mod sites;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::Map;
+use url::Url;
+
+use crate::audit::AuditLog;
+use crate::caller::Caller;
+use crate::changes::{Changes, Heard};
+use crate::clock::{Clock, Timestamp};
+use crate::ids::{ConnectionId, UserId};
+use crate::kit::client::{Credential, ProviderClient, Rejected};
+use crate::kit::error::ProviderError;
+use crate::kit::integration::{Account, Auth, Integration, OAuth2, Provider};
+use crate::kit::tool::{Granted, Needs};
+use crate::links::Links;
+use crate::store::{ConnectionRow, Records, Status, Store, StoreError};
+use crate::vault::Vault;
+
+pub use error::ConnectError;
+pub use flow::{Callback, Ended, Finished, Started};
+pub use flow_error::FlowError;
+pub use import::Import;
+pub use oauth::App;
+pub use reseal::{reseal, sealed_under};
+pub use revoke::{Receipt, Revoked};
+pub use sites::{Site, Sites};
+
+use secret::Tokens;
+
+/// How long a person's connections may be remembered without looking, as a second net under [`Changes`].
+const REMEMBERED: Duration = Duration::from_secs(5);
+/// How many people's connections are remembered.
+const PEOPLE: u64 = 10_000;
+/// An access token with less life than this is refreshed before it is used.
+const SKEW: Duration = Duration::from_mins(1);
+
+/// The connections of everyone. Cheap to clone.
+#[derive(Clone)]
+pub struct Connections {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    clock: Clock,
+    vault: Vault,
+    audit: AuditLog,
+    links: Links,
+    changes: Changes,
+    http: reqwest::Client,
+    sites: Sites,
+    people: moka::sync::Cache<UserId, Arc<Vec<Arc<ConnectionRow>>>>,
+    refreshes: refresh::Flights,
+    used: Mutex<HashMap<ConnectionId, Timestamp>>,
+    /// Names this process in refresh leases.
+    owner: String,
+}
+
+/// What [`Connections::new`] is made of.
+pub struct Parts {
+    /// Rows.
+    pub store: Store,
+    /// Time.
+    pub clock: Clock,
+    /// Secrets at rest.
+    pub vault: Vault,
+    /// The log of what happens to connections.
+    pub audit: AuditLog,
+    /// Our own addresses.
+    pub links: Links,
+    /// News of other processes.
+    pub changes: Changes,
+    /// Where the providers are and with which app we come.
+    pub sites: Sites,
+    /// A name of this process, unique among replicas.
+    pub owner: String,
+}
+
+/// An account that a call may use now.
+pub struct Opened {
+    /// Which connection it is.
+    pub id: ConnectionId,
+    /// The provider it is at.
+    pub provider: &'static Provider,
+    /// Whose account it is at the provider.
+    pub account: Account,
+    /// What was granted.
+    pub granted: Granted,
+    /// The road to the provider, with the credential inside.
+    pub client: ProviderClient,
+    /// What integrations keep between calls.
+    pub records: Records,
+}
+
+impl Connections {
+    /// Connections over these parts. Fails only when the machine's certificates cannot be read.
+    pub fn new(parts: Parts) -> Result<Self, ConnectError> {
+        let http = http_client()?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                store: parts.store,
+                clock: parts.clock,
+                vault: parts.vault,
+                audit: parts.audit,
+                links: parts.links,
+                changes: parts.changes,
+                http,
+                sites: parts.sites,
+                people: moka::sync::Cache::builder()
+                    .max_capacity(PEOPLE)
+                    .time_to_live(REMEMBERED)
+                    .build(),
+                refreshes: refresh::Flights::default(),
+                used: Mutex::default(),
+                owner: parts.owner,
+            }),
+        })
+    }
+
+    /// Forgets what a change made old. Runs until the future is dropped.
+    pub async fn follow(&self, mut heard: tokio::sync::broadcast::Receiver<Heard>) {
+        use tokio::sync::broadcast::error::RecvError;
+        loop {
+            match heard.recv().await {
+                Ok(Heard::Change(change)) if change.topic == "connection" => match change.user_id {
+                    Some(user) => self.inner.people.invalidate(&user),
+                    None => self.inner.people.invalidate_all(),
+                },
+                Ok(Heard::Change(_)) => {}
+                Ok(Heard::Everything) | Err(RecvError::Lagged(_)) => {
+                    self.inner.people.invalidate_all()
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// The person's connections, oldest first. Holds no readable secret.
+    pub async fn of(&self, user: UserId) -> Result<Arc<Vec<Arc<ConnectionRow>>>, StoreError> {
+        if let Some(rows) = self.inner.people.get(&user) {
+            return Ok(rows);
+        }
+        let rows = self.inner.store.connections_of(user).await?;
+        let rows = Arc::new(rows.into_iter().map(Arc::new).collect::<Vec<_>>());
+        self.inner.people.insert(user, Arc::clone(&rows));
+        Ok(rows)
+    }
+
+    /// Forgets what is remembered of this person and lets everyone else hear of a change.
+    fn changed(&self, user: UserId) {
+        self.inner.people.invalidate(&user);
+        self.inner.changes.nudge();
+    }
+
+    /// The account of `integration` that `wanted` names, or the only one; ready to be used, refreshed when it must be.
+    pub async fn open(
+        &self,
+        caller: &Caller,
+        integration: &'static Integration,
+        wanted: Option<&str>,
+        needs: Needs,
+    ) -> Result<Opened, ConnectError> {
+        let rows = self.of(caller.user).await?;
+        let row = choose(&rows, integration, wanted)?;
+        match row.status {
+            Status::Connected | Status::Error => {}
+            Status::Expired | Status::Disabled => {
+                return Err(ConnectError::Dead {
+                    integration,
+                    id: row.id,
+                    account: handle(&row),
+                    status: row.status,
+                });
+            }
+        }
+        let missing = self.granted(&row).missing(needs);
+        if !missing.is_empty() {
+            return Err(ConnectError::Scope {
+                integration,
+                id: row.id,
+                account: handle(&row),
+                missing: missing.into_iter().map(ToOwned::to_owned).collect(),
+            });
+        }
+        let row = self.fresh(row, integration).await?;
+        self.opened(&row, integration)
+    }
+
+    /// The scopes of a connection, with everything they imply.
+    pub fn granted(&self, row: &ConnectionRow) -> Granted {
+        let oauth = self
+            .inner
+            .sites
+            .get(&row.provider)
+            .and_then(|site| site.provider.auth.oauth2());
+        granted(row, oauth)
+    }
+
+    /// The client of a connection whose token is fresh.
+    fn opened(
+        &self,
+        row: &Arc<ConnectionRow>,
+        integration: &'static Integration,
+    ) -> Result<Opened, ConnectError> {
+        let (provider, site) = self.site(&row.provider)?;
+        let tokens = self.unseal(row)?;
+        let credential = match (&provider.auth, &tokens) {
+            (Auth::None, _) => None,
+            (Auth::ApiKey(_) | Auth::OAuth2(_), tokens) => Some(
+                Credential::new(provider.api.credential, tokens.bearer(), row.token_version)
+                    .ok_or(ConnectError::Secret)?,
+            ),
+        };
+        let base = match &row.base_url {
+            Some(url) => Arc::new(Url::parse(url).map_err(|_| ConnectError::Secret)?),
+            None => Arc::clone(&site.api),
+        };
+        let client = ProviderClient::new(
+            self.inner.http.clone(),
+            &provider.api,
+            base,
+            credential,
+            Some(self.rejected(row.id, integration)),
+        );
+        self.used(row.id);
+        Ok(Opened {
+            id: row.id,
+            provider,
+            account: account(row),
+            granted: granted(row, provider.auth.oauth2()),
+            client,
+            records: Records::new(self.inner.store.clone(), row.id, self.inner.clock.clone()),
+        })
+    }
+
+    /// What the client calls when the provider answers 401.
+    fn rejected(&self, id: ConnectionId, integration: &'static Integration) -> Rejected {
+        let connections = self.clone();
+        Arc::new(move |version| {
+            let connections = connections.clone();
+            Box::pin(async move {
+                connections
+                    .renew(id, version, integration)
+                    .await
+                    .map_err(|error| match error {
+                        ConnectError::Provider(error) => error,
+                        ConnectError::Unavailable
+                        | ConnectError::Store(_)
+                        | ConnectError::Later { .. } => ProviderError::Unavailable {
+                            reason: "its access token cannot be renewed now".to_owned(),
+                        },
+                        _ => ProviderError::Unauthorized,
+                    })
+            })
+        })
+    }
+
+    fn site(&self, provider: &str) -> Result<(&'static Provider, &Site), ConnectError> {
+        self.inner
+            .sites
+            .get(provider)
+            .map(|site| (site.provider, site))
+            .ok_or_else(|| ConnectError::UnknownProvider(provider.to_owned()))
+    }
+
+    fn unseal(&self, row: &ConnectionRow) -> Result<Tokens, ConnectError> {
+        Tokens::open(&self.inner.vault, row).inspect_err(|error| {
+            tracing::error!(connection.id = %row.id, error = %error, "a stored credential cannot be opened");
+        })
+    }
+
+    fn used(&self, id: ConnectionId) {
+        let now = self.inner.clock.now();
+        self.inner
+            .used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, now);
+    }
+
+    /// Writes down when connections were last used. A job calls it every few seconds, so that a call does not wait for
+    /// it.
+    pub async fn flush_used(&self) -> Result<(), StoreError> {
+        let used = std::mem::take(
+            &mut *self
+                .inner
+                .used
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        if used.is_empty() {
+            return Ok(());
+        }
+        self.inner
+            .store
+            .touch_connections(&used.into_iter().collect::<Vec<_>>())
+            .await
+    }
+}
+
+impl std::fmt::Debug for Connections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connections")
+            .field("owner", &self.inner.owner)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The HTTP client of everything that carries a credential: it follows no redirect and uses no proxy by itself.
+fn http_client() -> Result<reqwest::Client, ConnectError> {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(Duration::from_secs(5))
+        .tcp_nodelay(true)
+        .pool_idle_timeout(Duration::from_mins(1))
+        .user_agent(concat!("workbench-mcp/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| ConnectError::Http(error.to_string()))
+}
+
+/// The connection that `wanted` names among those of `integration`; never a guess.
+fn choose(
+    rows: &[Arc<ConnectionRow>],
+    integration: &'static Integration,
+    wanted: Option<&str>,
+) -> Result<Arc<ConnectionRow>, ConnectError> {
+    let all: Vec<&Arc<ConnectionRow>> = rows
+        .iter()
+        .filter(|row| row.integration == integration.id)
+        .collect();
+    if all.is_empty() {
+        return Err(ConnectError::Missing(integration));
+    }
+    let fits: Vec<&Arc<ConnectionRow>> = match wanted {
+        None => all.clone(),
+        Some(wanted) => all
+            .iter()
+            .copied()
+            .filter(|row| named(row, wanted))
+            .collect(),
+    };
+    match fits.as_slice() {
+        [one] => return Ok(Arc::clone(one)),
+        // A dead account beside one live one is no choice for the caller.
+        [_, _, ..] if wanted.is_none() => {
+            let live: Vec<_> = fits
+                .iter()
+                .filter(|row| row.status == Status::Connected)
+                .collect();
+            if let [one] = live.as_slice() {
+                return Ok(Arc::clone(one));
+            }
+        }
+        _ => {}
+    }
+    let choices = all.iter().map(|row| handle(row)).collect();
+    Err(match wanted {
+        Some(wanted) if fits.is_empty() => ConnectError::NoSuchAccount {
+            wanted: wanted.to_owned(),
+            choices,
+        },
+        _ => ConnectError::Ambiguous {
+            integration,
+            choices,
+        },
+    })
+}
+
+fn named(row: &ConnectionRow, wanted: &str) -> bool {
+    let same = |text: &str| text.eq_ignore_ascii_case(wanted);
+    same(&row.label)
+        || same(&row.subject)
+        || row.alias.as_deref().is_some_and(same)
+        || row.id.to_string() == wanted
+}
+
+/// What addresses and the `account` argument call a connection.
+pub fn handle(row: &ConnectionRow) -> String {
+    row.alias.clone().unwrap_or_else(|| row.label.clone())
+}
+
+fn account(row: &ConnectionRow) -> Account {
+    Account {
+        id: row.subject.clone(),
+        label: row.label.clone(),
+        handle: handle(row),
+        details: row.details.as_object().cloned().unwrap_or_else(Map::new),
+    }
+}
+
+/// The scopes of a connection with everything they imply at its provider.
+fn granted(row: &ConnectionRow, oauth: Option<&OAuth2>) -> Granted {
+    let Some(scopes) = &row.scopes else {
+        return Granted::Unknown;
+    };
+    let mut all = scopes.clone();
+    let mut at = 0;
+    while let Some(scope) = all.get(at).cloned() {
+        let implied = oauth.map_or(&[][..], |oauth| oauth.implied);
+        for (_, contained) in implied.iter().filter(|(outer, _)| *outer == scope) {
+            for inner in *contained {
+                if !all.iter().any(|known| known == inner) {
+                    all.push((*inner).to_owned());
+                }
+            }
+        }
+        at += 1;
+    }
+    Granted::Scopes(all)
+}

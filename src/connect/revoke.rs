@@ -1,0 +1,165 @@
+//! Disconnecting: the grant is taken back at the provider, the row is deleted, and the person is told which of the two
+//! happened.
+
+use http::header::CONTENT_TYPE;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+
+use super::error::ConnectError;
+use super::oauth::{App, TOKEN_TIMEOUT};
+use super::secret::Tokens;
+use super::sites::Site;
+use super::{Connections, handle};
+use crate::audit::{Actor, AdminEvent};
+use crate::ids::{ConnectionId, UserId};
+use crate::kit::integration::{Auth, ClientAuth, OAuth2, Revocation, RevokedToken};
+use crate::store::ConnectionRow;
+
+/// Whether the provider took the grant back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    /// It did; the tokens are dead.
+    Yes,
+    /// It offers no way; the person can remove the app at the provider.
+    Unsupported,
+    /// It did not, for this reason; the tokens die by themselves or by hand.
+    No(String),
+}
+
+/// What disconnecting did.
+#[derive(Clone, Debug)]
+pub struct Receipt {
+    /// The integration's id.
+    pub integration: String,
+    /// What the person called the account.
+    pub account: String,
+    /// Whether the provider took the grant back.
+    pub revoked: Revoked,
+}
+
+impl Connections {
+    /// Disconnects an account of this person. `None` when they have no such connection. The row and everything
+    /// integrations kept for it are deleted whatever the provider answers.
+    pub async fn disconnect(
+        &self,
+        user: UserId,
+        id: ConnectionId,
+    ) -> Result<Option<Receipt>, ConnectError> {
+        let Some(row) = self
+            .inner
+            .store
+            .connection(id)
+            .await?
+            .filter(|row| row.user_id == user)
+        else {
+            return Ok(None);
+        };
+        let (_, site) = self.site(&row.provider)?;
+        let revoked = match self.unseal(&row) {
+            Ok(tokens) => self.revoke_tokens(&row, site, &tokens).await,
+            Err(_) => Revoked::No("its stored credential cannot be opened".to_owned()),
+        };
+        let said = match &revoked {
+            Revoked::Yes => "revoked".to_owned(),
+            Revoked::Unsupported => "unsupported".to_owned(),
+            Revoked::No(reason) => format!("not revoked: {reason}"),
+        };
+        let event = AdminEvent {
+            kind: "connection.disconnected",
+            target: handle(&row).into(),
+            integration: Some(&row.integration),
+            connection: Some(id),
+            outcome: "",
+            detail: json!({ "revocation": said }),
+        };
+        let owner = Actor::Person { user, grant: None };
+        self.inner.audit.record(owner, row.org_id, event).await?;
+        self.inner.store.delete_connection(id).await?;
+        self.changed(user);
+        Ok(Some(Receipt {
+            integration: row.integration.clone(),
+            account: handle(&row),
+            revoked,
+        }))
+    }
+
+    pub(super) async fn revoke_tokens(
+        &self,
+        row: &ConnectionRow,
+        site: &Site,
+        tokens: &Tokens,
+    ) -> Revoked {
+        let Auth::OAuth2(oauth) = &site.provider.auth else {
+            return Revoked::Unsupported;
+        };
+        let Tokens::OAuth { access, refresh } = tokens else {
+            return Revoked::Unsupported;
+        };
+        let Some(app) = self.app(site, row.org_id).await else {
+            return Revoked::No("the OAuth app is not set up".to_owned());
+        };
+        let request = match oauth.revocation {
+            Revocation::Unsupported => return Revoked::Unsupported,
+            Revocation::Rfc7009 { url, token } => {
+                let (token, hint) = match (token, refresh) {
+                    (RevokedToken::Refresh, Some(refresh)) => (refresh, "refresh_token"),
+                    _ => (access, "access_token"),
+                };
+                site.address(url)
+                    .map(|url| self.rfc7009(oauth, &app, url, token, hint))
+            }
+            Revocation::DeleteGrant { url } => {
+                let url = url.replace("{client_id}", &crate::kit::uri::encode(&app.client_id));
+                site.address(&url).map(|url| {
+                    self.inner
+                        .http
+                        .delete(url)
+                        .basic_auth(&app.client_id, Some(app.client_secret.expose_secret()))
+                        .json(&json!({ "access_token": access.expose_secret() }))
+                })
+            }
+        };
+        let Some(request) = request else {
+            return Revoked::No("its address is wrong".to_owned());
+        };
+        match request.timeout(TOKEN_TIMEOUT).send().await {
+            Ok(response) if response.status().is_success() => Revoked::Yes,
+            // A grant that the provider does not know any more is as good as revoked.
+            Ok(response) if matches!(response.status().as_u16(), 404 | 410) => Revoked::Yes,
+            Ok(response) => Revoked::No(format!(
+                "the provider answered {}",
+                response.status().as_u16()
+            )),
+            Err(_) => Revoked::No("the provider could not be reached".to_owned()),
+        }
+    }
+
+    /// RFC 7009 §2.1.
+    fn rfc7009(
+        &self,
+        oauth: &OAuth2,
+        app: &App,
+        url: url::Url,
+        token: &SecretString,
+        hint: &str,
+    ) -> reqwest::RequestBuilder {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.append_pair("token", token.expose_secret())
+            .append_pair("token_type_hint", hint);
+        let request = self
+            .inner
+            .http
+            .post(url)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        match oauth.client_auth {
+            ClientAuth::Body => {
+                form.append_pair("client_id", &app.client_id)
+                    .append_pair("client_secret", app.client_secret.expose_secret());
+                request.body(form.finish())
+            }
+            ClientAuth::Basic => request
+                .basic_auth(&app.client_id, Some(app.client_secret.expose_secret()))
+                .body(form.finish()),
+        }
+    }
+}

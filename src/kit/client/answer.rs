@@ -1,0 +1,94 @@
+//! What comes back from a provider: successes with their headers, refusals as a provider's own rules look at them.
+
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
+use serde_json::Value;
+use url::Url;
+
+use crate::kit::error::ProviderError;
+use crate::kit::text;
+
+/// A refusal as a provider's own rules look at it.
+#[derive(Debug)]
+pub struct Failure<'a> {
+    /// The status.
+    pub status: u16,
+    /// The answer's headers.
+    pub headers: &'a HeaderMap,
+    /// The body when it was JSON, else null.
+    pub body: &'a Value,
+}
+
+impl Failure<'_> {
+    /// A header's text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The provider's own sentence about it, short and scrubbed.
+    pub fn message(&self) -> String {
+        let said = ["message", "error_description", "detail"]
+            .iter()
+            .find_map(|name| self.body.get(name).and_then(Value::as_str))
+            .or_else(|| self.body.get("error").and_then(Value::as_str))
+            .unwrap_or("no reason given");
+        text::clip(&text::scrub(said), 300)
+    }
+
+    /// Seconds of `Retry-After` (RFC 9110 §10.2.3, the seconds form).
+    pub fn retry_after_s(&self) -> Option<u64> {
+        self.header(RETRY_AFTER.as_str())?.trim().parse().ok()
+    }
+
+    /// What the status alone says.
+    pub(super) fn by_status(&self) -> ProviderError {
+        let message = self.message();
+        match self.status {
+            400 | 405 | 411..=415 | 422 => ProviderError::Invalid { message },
+            401 => ProviderError::Unauthorized,
+            402 => ProviderError::PlanRequired { message },
+            403 | 451 => ProviderError::Forbidden { message },
+            404 | 410 => ProviderError::NotFound,
+            409 => ProviderError::Conflict { message },
+            408 => ProviderError::Timeout,
+            429 => ProviderError::RateLimited {
+                retry_after_s: self.retry_after_s().unwrap_or(60),
+            },
+            status => ProviderError::Unavailable {
+                reason: format!("status {status}"),
+            },
+        }
+    }
+}
+
+/// A successful answer with what surrounds its body.
+#[derive(Debug)]
+pub struct Answer<T> {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: T,
+}
+
+impl<T> Answer<T> {
+    /// A header's text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// A query parameter of the `Link` header's target with this relation (RFC 8288), such as `page` of `next`.
+    pub fn link_param(&self, relation: &str, parameter: &str) -> Option<String> {
+        let wanted = format!("rel=\"{relation}\"");
+        let link = self
+            .header("link")?
+            .split(',')
+            .find(|link| link.contains(&wanted))?;
+        let target = link.split_once('<')?.1.split_once('>')?.0;
+        let url = Url::parse(target).ok()?;
+        url.query_pairs()
+            .find(|(name, _)| name == parameter)
+            .map(|(_, value)| value.into_owned())
+    }
+}

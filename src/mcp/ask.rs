@@ -1,0 +1,393 @@
+//! Asking the person to connect an account in the middle of a request, by the means the client has.
+//!
+//! | Client | Means |
+//! |---|---|
+//! | 2026-07-28 with URL elicitation | the request is answered with "input required"; the client shows the link, then repeats it |
+//! | 2025-11-25 with URL elicitation | error -32042 with the link, and a notification once the account is there |
+//! | any other | the failure itself, with the link in it |
+//!
+//! Between two rounds the client carries a [`Pending`], signed and bound to the person, the request and its arguments. That
+//! somebody accepted only means that they opened the link: the account is there when `calls` says so, and until then the
+//! client is asked to come back without a new question.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use rmcp::ErrorData;
+use rmcp::model::{
+    CustomNotification, ElicitRequest, ElicitRequestParams, ErrorCode, InputRequest,
+    InputRequiredResult, InputResponses, ProtocolVersion, SealOptions, ServerNotification,
+};
+use rmcp::service::{Peer, RequestContext, RoleServer};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+
+use super::Server;
+use crate::caller::Caller;
+use crate::calls::{Action, CallError};
+use crate::ids::CallId;
+use crate::kit::error::Code;
+
+/// "URL elicitation required" of MCP 2025-11-25.
+const URL_ELICITATION_REQUIRED: ErrorCode = ErrorCode(-32042);
+/// The name of our question in `inputRequests`.
+const QUESTION: &str = "connect";
+/// How long a round stays answerable.
+const STATE_LIFE: Duration = Duration::from_mins(10);
+/// How long one round waits for the account.
+const WAIT: Duration = Duration::from_secs(20);
+/// Rounds of waiting before the failure is final; together with [`WAIT`] about as long as [`STATE_LIFE`].
+const MAX_ROUNDS: u8 = 30;
+
+/// What the client carries between two rounds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Pending {
+    /// The refused call that led to the question.
+    call: CallId,
+    code: String,
+    integration: String,
+    accepted: bool,
+    rounds: u8,
+}
+
+/// A request that may be asked about, as its state is bound to it.
+pub(super) struct Request<'a> {
+    /// `tools/call` or `resources/read`.
+    pub(super) method: &'static str,
+    /// The tool or address.
+    pub(super) name: &'a str,
+    /// The arguments; null when there are none.
+    pub(super) arguments: &'a Value,
+    /// What came back with a repeated request.
+    pub(super) state: Option<&'a str>,
+    /// The answers that came back with it.
+    pub(super) responses: Option<&'a InputResponses>,
+}
+
+/// How a request ended, or how it goes on.
+pub(super) enum Outcome<T> {
+    /// It worked.
+    Done(T),
+    /// It failed; the address is where the person does what the failure asks for.
+    Failed(CallError, Option<String>),
+    /// The client is to do something and then repeat the request.
+    InputRequired(InputRequiredResult),
+    /// The request itself is refused.
+    Refused(ErrorData),
+}
+
+/// What a client can do with a link.
+enum Means {
+    InputRequired,
+    UrlError,
+    Text,
+}
+
+fn means(cx: &RequestContext<RoleServer>) -> Means {
+    let shows_links = cx
+        .client_capabilities()
+        .and_then(|capabilities| capabilities.elicitation)
+        .is_some_and(|elicitation| elicitation.url.is_some());
+    let version = cx.protocol_version();
+    match version {
+        Some(version)
+            if shows_links && version.as_str() >= ProtocolVersion::V_2026_07_28.as_str() =>
+        {
+            Means::InputRequired
+        }
+        Some(version) if shows_links && version == ProtocolVersion::V_2025_11_25 => Means::UrlError,
+        _ => Means::Text,
+    }
+}
+
+/// Runs `attempt`, and asks for the missing account when that is why it failed.
+pub(super) async fn with_account<T, F>(
+    server: &Server,
+    cx: &RequestContext<RoleServer>,
+    caller: &Caller,
+    request: Request<'_>,
+    attempt: impl Fn() -> F,
+) -> Outcome<T>
+where
+    F: Future<Output = Result<T, CallError>>,
+{
+    let binding = binding(caller, &request);
+    let mut pending = match request.state {
+        None => None,
+        Some(sealed) => match open(server, &binding, sealed) {
+            Ok(pending) => Some(pending),
+            Err(refused) => return Outcome::Refused(refused),
+        },
+    };
+    if let Some(pending) = pending.as_mut().filter(|pending| !pending.accepted) {
+        match request
+            .responses
+            .and_then(|responses| responses.get(QUESTION))
+            .and_then(|response| response.get("action"))
+            .and_then(Value::as_str)
+        {
+            Some("accept") => pending.accepted = true,
+            Some("decline" | "cancel") => return Outcome::Failed(pending.declined(), None),
+            _ => {}
+        }
+    }
+    // Before the attempt, so that an account that arrives meanwhile is noticed.
+    let mut events = server.0.calls.events(caller);
+    let mut error = match attempt().await {
+        Ok(done) => return Outcome::Done(done),
+        Err(error) => error,
+    };
+    if let Some(mut pending) = pending.filter(|pending| pending.accepted) {
+        let deadline = Instant::now() + WAIT;
+        while wants_account(&error) {
+            tokio::select! {
+                more = events.changed() => {
+                    if !more {
+                        break;
+                    }
+                    match attempt().await {
+                        Ok(done) => return Outcome::Done(done),
+                        Err(again) => error = again,
+                    }
+                }
+                () = tokio::time::sleep_until(deadline) => break,
+                () = cx.ct.cancelled() => break,
+            }
+        }
+        pending.rounds = pending.rounds.saturating_add(1);
+        if wants_account(&error) {
+            if pending.rounds >= MAX_ROUNDS {
+                let url = link(server, caller, &error).await;
+                return Outcome::Failed(error, url);
+            }
+            return match seal(server, &binding, &pending) {
+                Ok(state) => Outcome::InputRequired(InputRequiredResult::from_request_state(state)),
+                Err(refused) => Outcome::Refused(refused),
+            };
+        }
+    }
+    question(server, cx, caller, request, &binding, error).await
+}
+
+/// Asks, by the means the client has; what cannot be asked about is the failure itself.
+async fn question<T>(
+    server: &Server,
+    cx: &RequestContext<RoleServer>,
+    caller: &Caller,
+    request: Request<'_>,
+    binding: &str,
+    error: CallError,
+) -> Outcome<T> {
+    let Some(action) = &error.action else {
+        return Outcome::Failed(error, None);
+    };
+    let url = server.0.calls.link(caller, action).await;
+    let integration = match action {
+        Action::Connect(integration) | Action::Reconnect(integration, _)
+            if wants_account(&error) =>
+        {
+            *integration
+        }
+        Action::Connect(_) | Action::Reconnect(..) | Action::Open(_) => {
+            return Outcome::Failed(error, Some(url));
+        }
+    };
+    match means(cx) {
+        Means::Text => Outcome::Failed(error, Some(url)),
+        Means::UrlError => {
+            let id = error.call.to_string();
+            tell_when_connected(server, caller, cx.peer.clone(), request.name, id.clone());
+            Outcome::Refused(ErrorData::new(
+                URL_ELICITATION_REQUIRED,
+                error.message.clone(),
+                Some(json!({ "elicitations": [
+                    { "mode": "url", "elicitationId": id, "url": url, "message": error.message }
+                ] })),
+            ))
+        }
+        Means::InputRequired => {
+            let pending = Pending {
+                call: error.call,
+                code: error.code.as_str().to_owned(),
+                integration: integration.to_owned(),
+                accepted: false,
+                rounds: 0,
+            };
+            let state = match seal(server, binding, &pending) {
+                Ok(state) => state,
+                Err(refused) => return Outcome::Refused(refused),
+            };
+            let question = ElicitRequest::new(ElicitRequestParams::UrlElicitationParams {
+                meta: None,
+                message: error.message,
+                url,
+                elicitation_id: error.call.to_string(),
+            });
+            let questions = [(QUESTION.to_owned(), InputRequest::Elicitation(question))];
+            Outcome::InputRequired(InputRequiredResult::new(
+                Some(questions.into_iter().collect()),
+                Some(state),
+            ))
+        }
+    }
+}
+
+/// Where the person does what the failure asks for.
+pub(super) async fn link(server: &Server, caller: &Caller, error: &CallError) -> Option<String> {
+    match &error.action {
+        Some(action) => Some(server.0.calls.link(caller, action).await),
+        None => None,
+    }
+}
+
+impl Pending {
+    /// The failure after the person said no.
+    fn declined(&self) -> CallError {
+        let code = [
+            Code::ConnectionMissing,
+            Code::ReauthRequired,
+            Code::InsufficientScope,
+        ]
+        .into_iter()
+        .find(|code| code.as_str() == self.code)
+        .unwrap_or(Code::ConnectionMissing);
+        CallError {
+            call: self.call,
+            code,
+            message: format!(
+                "the person declined to connect {}; go on without it, or ask them first",
+                self.integration
+            ),
+            retry_after_s: None,
+            missing_scopes: Vec::new(),
+            choices: Vec::new(),
+            action: None,
+            provider_status: None,
+        }
+    }
+}
+
+/// Whether a connected account is what is missing.
+fn wants_account(error: &CallError) -> bool {
+    matches!(
+        error.code,
+        Code::ConnectionMissing | Code::ReauthRequired | Code::InsufficientScope
+    ) && matches!(
+        error.action,
+        Some(Action::Connect(_) | Action::Reconnect(..))
+    )
+}
+
+/// Tells a 2025-11-25 client when it makes sense to repeat the request.
+fn tell_when_connected(
+    server: &Server,
+    caller: &Caller,
+    peer: Peer<RoleServer>,
+    name: &str,
+    elicitation: String,
+) {
+    let (server, caller, name) = (server.clone(), caller.clone(), name.to_owned());
+    let mut events = server.0.calls.events(&caller);
+    let wait = async move {
+        loop {
+            if !events.changed().await {
+                return;
+            }
+            let Ok(catalogue) = server.0.calls.catalogue(&caller).await else {
+                continue;
+            };
+            let usable = catalogue.tools.iter().any(|(_, def)| def.name == name)
+                || catalogue
+                    .blocks
+                    .iter()
+                    .any(|(_, def)| def.matches(&name).is_some());
+            if usable {
+                let told = CustomNotification::new(
+                    "notifications/elicitation/complete",
+                    Some(json!({ "elicitationId": elicitation })),
+                );
+                // A peer that is gone needs no telling.
+                let _ = peer
+                    .send_notification(ServerNotification::CustomNotification(told))
+                    .await;
+                return;
+            }
+        }
+    };
+    tokio::spawn(tokio::time::timeout(STATE_LIFE, wait));
+}
+
+/// What a state is bound to: the same person repeating the same request.
+fn binding(caller: &Caller, request: &Request<'_>) -> String {
+    let mut canonical = String::new();
+    write_sorted(request.arguments, &mut canonical);
+    let digest = Sha256::digest(canonical.as_bytes());
+    let mut text = format!(
+        "{}|{}|{}|{}|",
+        caller.org, caller.user, request.method, request.name
+    );
+    for byte in digest {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// JSON with sorted keys: clients may write a repeated request's arguments in another order.
+fn write_sorted(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(map) => {
+            let mut keys: Vec<&String> = map.keys().collect();
+            keys.sort_unstable();
+            out.push('{');
+            for key in keys {
+                out.push_str(&Value::String(key.clone()).to_string());
+                out.push(':');
+                write_sorted(&map[key], out);
+                out.push(',');
+            }
+            out.push('}');
+        }
+        Value::Array(list) => {
+            out.push('[');
+            for item in list {
+                write_sorted(item, out);
+                out.push(',');
+            }
+            out.push(']');
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            out.push_str(&value.to_string());
+        }
+    }
+}
+
+fn seal(server: &Server, binding: &str, pending: &Pending) -> Result<String, ErrorData> {
+    let options = SealOptions::new()
+        .associated_data(binding.as_bytes())
+        .ttl(STATE_LIFE);
+    server
+        .0
+        .states
+        .seal_json_with(pending, &options)
+        .map_err(|error| {
+            tracing::error!(%error, "sealing request state");
+            ErrorData::internal_error("the request could not be continued; send it again", None)
+        })
+}
+
+/// One answer for everything that can be wrong with a state, so that it teaches a forger nothing.
+fn open(server: &Server, binding: &str, sealed: &str) -> Result<Pending, ErrorData> {
+    server
+        .0
+        .states
+        .open_json_with(sealed, binding.as_bytes())
+        .map_err(|_| {
+            ErrorData::invalid_params(
+                "`requestState` is not valid for this request; send the request again without it",
+                None,
+            )
+        })
+}

@@ -1,0 +1,149 @@
+//! The only module with routes and HTML: the MCP endpoint's door, connecting accounts in the browser, and the addresses
+//! that operations look at. Pages work without scripts.
+//!
+//! This module decides nothing about tools: it authenticates and hands on.
+
+mod accounts;
+mod assets;
+mod bearer;
+mod connecting;
+mod error;
+mod operations;
+mod pages;
+mod session;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use futures_util::future::BoxFuture;
+use http::HeaderValue;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::auth::Auth;
+use crate::calls::Calls;
+use crate::connect::Connections;
+use crate::links::Links;
+use crate::mcp;
+
+pub use error::Error;
+
+/// Largest form, in bytes.
+const FORM_BYTES: usize = 64 * 1024;
+
+/// Says whether the database answers.
+pub type Ready = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
+
+/// What the routes work on. Cheap to clone.
+#[derive(Clone)]
+pub struct Web {
+    /// Who is asking.
+    pub auth: Auth,
+    /// Connecting accounts.
+    pub connections: Connections,
+    /// What pages show of accounts.
+    pub calls: Calls,
+    /// Our own addresses.
+    pub links: Links,
+    /// The MCP face.
+    pub mcp: mcp::Server,
+    /// Whether the database answers.
+    pub ready: Ready,
+    /// The metrics, when they are collected.
+    pub metrics: Option<PrometheusHandle>,
+    /// Browser origins besides our own that may call the MCP endpoint.
+    pub origins: Vec<String>,
+}
+
+/// All routes of the product.
+pub fn router(web: Web) -> Router {
+    let mcp_service = mcp::service(&web.mcp);
+    let protocol = Router::new()
+        .route_service("/mcp", mcp_service)
+        .route("/sse", get(open_sse))
+        .route("/messages", post(post_message))
+        .layer(middleware::from_fn_with_state(
+            web.clone(),
+            bearer::authenticate,
+        ));
+    let pages = Router::new()
+        .route(
+            "/",
+            get(|State(web): State<Web>| async move { Redirect::to(&web.links.connections()) }),
+        )
+        .route("/login", get(session::form).post(session::sign_in))
+        .route("/logout", post(session::sign_out))
+        .route("/connections", get(accounts::list))
+        .route("/connections/{id}/disconnect", post(accounts::disconnect))
+        .route(
+            "/connect/{integration}",
+            get(connecting::explain).post(connecting::start),
+        )
+        .route("/oauth/callback/{provider}", get(connecting::callback))
+        .route("/connected/{flow}", get(connecting::outcome))
+        .layer(DefaultBodyLimit::max(FORM_BYTES))
+        .layer(middleware::from_fn(pages::guard));
+    let open = Router::new()
+        .route(
+            "/.well-known/oauth-protected-resource",
+            get(bearer::metadata),
+        )
+        .route(
+            "/.well-known/oauth-protected-resource/mcp",
+            get(bearer::metadata),
+        )
+        .route("/assets/{name}", get(assets::asset))
+        .route("/icons/{name}", get(assets::icon))
+        .route("/healthz", get(operations::healthz))
+        .route("/readyz", get(operations::readyz))
+        .route("/metrics", get(operations::metrics));
+    let cors = cors(&web);
+    protocol
+        .merge(pages)
+        .merge(open)
+        .fallback(error::not_found)
+        .layer(cors)
+        .with_state(web)
+}
+
+async fn open_sse(State(web): State<Web>, request: Request) -> Response {
+    mcp::sse::open(&web.mcp, &request)
+        .map(Body::new)
+        .into_response()
+}
+
+async fn post_message(State(web): State<Web>, request: Request) -> Response {
+    mcp::sse::post(&web.mcp, request)
+        .await
+        .map(Body::new)
+        .into_response()
+}
+
+/// Cross-origin requests, from the listed origins only and never with cookies.
+fn cors(web: &Web) -> CorsLayer {
+    let header = http::HeaderName::from_static;
+    let origins: Vec<HeaderValue> = web
+        .origins
+        .iter()
+        .filter_map(|origin| HeaderValue::from_str(origin).ok())
+        .collect();
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([http::Method::GET, http::Method::POST, http::Method::DELETE])
+        .allow_headers([
+            http::header::AUTHORIZATION,
+            http::header::CONTENT_TYPE,
+            http::header::ACCEPT,
+            header("mcp-protocol-version"),
+            header("mcp-session-id"),
+            header("mcp-method"),
+            header("mcp-name"),
+            header("last-event-id"),
+        ])
+        .expose_headers([header("mcp-session-id"), http::header::WWW_AUTHENTICATE])
+}

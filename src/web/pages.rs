@@ -1,0 +1,117 @@
+//! What all pages share: the frame, the security headers, and the refusal of forms from other sites.
+
+use askama::Template;
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse, Response};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+
+use super::Web;
+use super::error::Error;
+use crate::caller::Caller;
+
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
+
+/// The frame of a page.
+pub(super) struct Page {
+    /// The path of the public URL, with a slash at its end.
+    pub(super) base: String,
+    /// Who is signed in.
+    pub(super) person: Option<String>,
+    /// For the page's forms.
+    pub(super) csrf: String,
+}
+
+impl Page {
+    pub(super) fn of(web: &Web, caller: Option<&Caller>) -> Self {
+        let mut base = web.links.public().path().to_owned();
+        if !base.ends_with('/') {
+            base.push('/');
+        }
+        Self {
+            base,
+            person: caller.map(|caller| caller.email.to_string()),
+            csrf: caller
+                .map(|caller| web.auth.form_token(caller))
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// Renders a page.
+pub(super) fn show(status: StatusCode, page: &impl Template) -> Response {
+    match page.render() {
+        Ok(html) => (status, Html(html)).into_response(),
+        Err(error) => {
+            tracing::error!(error = %error, "a page cannot be rendered");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// A page that says one thing and what to do next.
+#[derive(Template)]
+#[template(path = "message.html", config = "src/web/askama.toml")]
+pub(super) struct Message {
+    pub(super) page: Page,
+    pub(super) title: String,
+    /// `good`, `bad` or nothing.
+    pub(super) tone: &'static str,
+    pub(super) lines: Vec<String>,
+    pub(super) actions: Vec<(String, String)>,
+    /// Whether the window may close itself.
+    pub(super) close: bool,
+}
+
+/// Sets the headers of every page, and refuses forms that a browser says come from elsewhere.
+pub(super) async fn guard(request: Request, next: Next) -> Response {
+    if request.method() == Method::POST && is_foreign(&request) {
+        return Error::Foreign.into_response();
+    }
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers
+        .entry(CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static(POLICY));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin-allow-popups"),
+    );
+    response
+}
+
+/// The policy of a page whose form leads on to a consent page at `origin`: browsers hold redirects after a form to it.
+pub(super) fn policy_towards(origin: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(&format!("{POLICY} {origin}")).ok()
+}
+
+/// Whether the browser says that another site sent this form. Requests of programs say nothing and are held to the
+/// form's token alone.
+fn is_foreign(request: &Request) -> bool {
+    let text = |name: HeaderName| {
+        request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    if let Some(site) = text(HeaderName::from_static("sec-fetch-site"))
+        && !matches!(site, "same-origin" | "none")
+    {
+        return true;
+    }
+    let Some(origin) = text(ORIGIN) else {
+        return false;
+    };
+    // A page that sends no referrer sends the origin `null` with its forms.
+    let host = request
+        .headers()
+        .get(http::header::HOST)
+        .and_then(|value| value.to_str().ok());
+    origin != "null" && origin.split_once("://").map(|(_, host)| host) != host
+}
