@@ -1,19 +1,25 @@
 //! workbench-mcp
+pub mod app;
 pub mod audit;
 pub mod auth;
 pub mod caller;
 pub mod calls;
 pub mod changes;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod connect;
 pub mod faults;
 pub mod ids;
 pub mod integrations;
+pub mod jobs;
+pub mod keys;
 pub mod kit;
 pub mod links;
 pub mod mcp;
 pub mod policy;
 pub mod sandbox;
 pub mod store;
+pub mod telemetry;
 pub mod vault;
+pub mod web;

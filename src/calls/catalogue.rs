@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::broadcast;
 
 use super::explain::Failure;
-use super::{AccountStatus, Action, Calls, Catalogue, Event};
+use super::{AccountStatus, Action, Calls, Catalogue};
 use crate::caller::{Caller, Credential};
 use crate::calls::CallError;
 use crate::changes::Heard;
@@ -39,17 +39,18 @@ pub struct Events {
 }
 
 impl Events {
-    /// The next change. `Lagged` is never returned: what was missed counts as one change.
-    pub async fn recv(&mut self) -> Result<Event, broadcast::error::RecvError> {
+    /// Waits for the next change, and takes those that come along with it as one. False when there will be no more.
+    pub async fn changed(&mut self) -> bool {
+        use broadcast::error::{RecvError, TryRecvError};
         loop {
             match self.heard.recv().await {
                 Ok(heard) if !heard.concerns(self.org, self.user) => {}
-                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {
-                    return Ok(Event::CatalogueChanged);
-                }
-                Err(closed) => return Err(closed),
+                Ok(_) | Err(RecvError::Lagged(_)) => break,
+                Err(RecvError::Closed) => return false,
             }
         }
+        while matches!(self.heard.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
+        true
     }
 }
 

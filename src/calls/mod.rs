@@ -114,13 +114,6 @@ pub struct AccountStatus {
     pub last_used: Option<String>,
 }
 
-/// Something that changes what a caller may use or read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// An account of the person was connected, disconnected, expired or renamed, or an integration was switched.
-    CatalogueChanged,
-}
-
 /// The calls of everyone. Cheap to clone.
 #[derive(Clone)]
 pub struct Calls {

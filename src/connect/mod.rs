@@ -9,6 +9,7 @@ mod flow_error;
 mod import;
 mod oauth;
 mod refresh;
+mod reseal;
 mod revoke;
 mod secret;
 mod sites;
@@ -38,6 +39,7 @@ pub use flow::{Callback, Ended, Finished, Started};
 pub use flow_error::FlowError;
 pub use import::Import;
 pub use oauth::App;
+pub use reseal::{reseal, sealed_under};
 pub use revoke::{Receipt, Revoked};
 pub use sites::{Site, Sites};
 

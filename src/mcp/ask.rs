@@ -22,7 +22,6 @@ use rmcp::service::{Peer, RequestContext, RoleServer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
 use super::Server;
@@ -144,13 +143,15 @@ where
         let deadline = Instant::now() + WAIT;
         while wants_account(&error) {
             tokio::select! {
-                event = events.recv() => match event {
-                    Ok(_) | Err(RecvError::Lagged(_)) => match attempt().await {
+                more = events.changed() => {
+                    if !more {
+                        break;
+                    }
+                    match attempt().await {
                         Ok(done) => return Outcome::Done(done),
                         Err(again) => error = again,
-                    },
-                    Err(RecvError::Closed) => break,
-                },
+                    }
+                }
                 () = tokio::time::sleep_until(deadline) => break,
                 () = cx.ct.cancelled() => break,
             }
@@ -291,7 +292,7 @@ fn tell_when_connected(
     let mut events = server.0.calls.events(&caller);
     let wait = async move {
         loop {
-            if let Err(RecvError::Closed) = events.recv().await {
+            if !events.changed().await {
                 return;
             }
             let Ok(catalogue) = server.0.calls.catalogue(&caller).await else {

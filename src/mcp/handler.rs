@@ -7,7 +7,6 @@
 
 use std::borrow::Cow;
 
-use futures_util::FutureExt;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
     CompletionInfo, CustomRequest, CustomResult, ErrorCode, GetPromptRequestMethod,
@@ -21,7 +20,6 @@ use rmcp::model::{
 use rmcp::service::{NotificationContext, Peer, RequestContext, RoleServer, SubscriptionContext};
 use rmcp::{ErrorData, ServerHandler};
 use serde_json::{Map, Value};
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +27,7 @@ use super::Server;
 use super::ask::{self, Outcome};
 use super::render;
 use crate::caller::{Caller, Client};
-use crate::calls::{ACCOUNTS_URI, Context, Event, Events};
+use crate::calls::{ACCOUNTS_URI, Context, Events};
 use crate::kit::error::Code;
 use crate::kit::progress::{Progress, Step};
 use crate::kit::text;
@@ -469,7 +467,7 @@ impl ServerHandler for Gateway {
             tokio::select! {
                 () = cx.cancelled() => return Ok(()),
                 () = self.server.0.closing.cancelled() => return Ok(()),
-                change = next_change(&mut events) => if change.is_none() { return Ok(()) },
+                more = events.changed() => if !more { return Ok(()) },
             }
             let told = async {
                 if accepted.tools_list_changed == Some(true) {
@@ -598,16 +596,6 @@ fn page<'a, T>(
     Ok((page, next))
 }
 
-/// The next change, with those that come along at once; `None` when there will be no more.
-async fn next_change(events: &mut Events) -> Option<()> {
-    match events.recv().await {
-        Ok(Event::CatalogueChanged) | Err(RecvError::Lagged(_)) => {}
-        Err(RecvError::Closed) => return None,
-    }
-    while let Some(Ok(_)) = events.recv().now_or_never() {}
-    Some(())
-}
-
 /// Tells a peer of the older revisions about changes for as long as its session lasts.
 async fn tell_changes(peer: Peer<RoleServer>, mut events: Events, closing: CancellationToken) {
     /// How often a silent session is checked for being over.
@@ -615,7 +603,7 @@ async fn tell_changes(peer: Peer<RoleServer>, mut events: Events, closing: Cance
     loop {
         tokio::select! {
             () = closing.cancelled() => return,
-            change = next_change(&mut events) => if change.is_none() { return },
+            more = events.changed() => if !more { return },
             () = tokio::time::sleep(CHECK) => {
                 if peer.is_transport_closed() {
                     return;

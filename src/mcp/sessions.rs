@@ -16,14 +16,14 @@ const NOTED: Duration = Duration::from_mins(5);
 
 /// Everyone's sessions.
 #[derive(Clone, Debug)]
-pub(super) struct Sessions {
+pub struct Sessions {
     store: Store,
     clock: Clock,
 }
 
 impl Sessions {
     /// The sessions in `store`.
-    pub(super) const fn new(store: Store, clock: Clock) -> Self {
+    pub const fn new(store: Store, clock: Clock) -> Self {
         Self { store, clock }
     }
 

@@ -36,4 +36,19 @@ impl Store {
             .map(|done| done.rows_affected()))?;
         Ok(released == 1)
     }
+
+    /// Who holds the leases at `now` whose names begin with `prefix`: name and owner, by name.
+    pub async fn leases(&self, prefix: &str, now: Timestamp) -> Result<Vec<(String, String)>, StoreError> {
+        // The last character's successor bounds the prefix on both databases, whatever their collation of `like`.
+        let end = format!("{prefix}\u{10ffff}");
+        let rows: Vec<(String, String)> = on!(&self.db, pool => sqlx::query_as(
+            "select name, owner from leases where name >= $1 and name < $2 and until >= $3 order by name",
+        )
+        .bind(prefix)
+        .bind(&end)
+        .bind(now.micros())
+        .fetch_all(pool)
+        .await)?;
+        Ok(rows)
+    }
 }

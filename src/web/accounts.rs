@@ -16,7 +16,7 @@ use crate::ids::ConnectionId;
 use crate::integrations;
 
 #[derive(Template)]
-#[template(path = "connections.html")]
+#[template(path = "connections.html", config = "src/web/askama.toml")]
 struct Accounts {
     page: Page,
     cards: Vec<Card>,
@@ -61,10 +61,20 @@ pub(super) async fn list(
             summary: integration.summary,
             disabled: disabled.iter().any(|id| id == integration.id),
             set_up,
-            accounts: accounts.iter().filter(|account| account.integration == integration.id).cloned().collect(),
+            accounts: accounts
+                .iter()
+                .filter(|account| account.integration == integration.id)
+                .cloned()
+                .collect(),
         });
     }
-    Ok(show(StatusCode::OK, &Accounts { page: Page::of(&web, Some(&caller)), cards }))
+    Ok(show(
+        StatusCode::OK,
+        &Accounts {
+            page: Page::of(&web, Some(&caller)),
+            cards,
+        },
+    ))
 }
 
 /// Disconnects an account and says what happened at the provider.
@@ -77,18 +87,30 @@ pub(super) async fn disconnect(
     if !web.auth.is_form_token(&caller, &form.csrf) {
         return Err(Error::Foreign);
     }
-    let receipt = web.connections.disconnect(caller.user, id).await?.ok_or(Error::NotFound)?;
-    let name = integrations::integration(&receipt.integration).map_or("the provider", |known| known.name);
+    let receipt = web
+        .connections
+        .disconnect(caller.user, id)
+        .await?
+        .ok_or(Error::NotFound)?;
+    let name =
+        integrations::integration(&receipt.integration).map_or("the provider", |known| known.name);
     let revocation = match receipt.revoked {
         Revoked::Yes => format!("{name} confirmed that the access is revoked."),
-        Revoked::Unsupported => format!("{name} offers no way to revoke the access from here; remove this app in your {name} settings."),
-        Revoked::No(reason) => format!("The access could not be revoked: {reason}. Remove this app in your {name} settings."),
+        Revoked::Unsupported => format!(
+            "{name} offers no way to revoke the access from here; remove this app in your {name} settings."
+        ),
+        Revoked::No(reason) => format!(
+            "The access could not be revoked: {reason}. Remove this app in your {name} settings."
+        ),
     };
     let message = Message {
         page: Page::of(&web, Some(&caller)),
         title: format!("{} is disconnected", receipt.account),
         tone: "good",
-        lines: vec!["Its credential and everything kept for it here are deleted.".to_owned(), revocation],
+        lines: vec![
+            "Its credential and everything kept for it here are deleted.".to_owned(),
+            revocation,
+        ],
         actions: vec![("Connected accounts".to_owned(), web.links.connections())],
         close: false,
     };

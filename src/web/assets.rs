@@ -11,7 +11,10 @@ use crate::integrations;
 pub(super) async fn asset(Path(name): Path<String>) -> Result<Response, Error> {
     let (kind, text) = match name.as_str() {
         "app.css" => ("text/css; charset=utf-8", include_str!("assets/app.css")),
-        "popup.js" => ("text/javascript; charset=utf-8", include_str!("assets/popup.js")),
+        "popup.js" => (
+            "text/javascript; charset=utf-8",
+            include_str!("assets/popup.js"),
+        ),
         "mark.svg" => ("image/svg+xml", include_str!("assets/mark.svg")),
         _ => return Err(Error::NotFound),
     };

@@ -12,20 +12,30 @@ use super::Web;
 use crate::auth::AuthError;
 
 /// Lets a request through as the person whose token it carries. The token itself goes no further.
-pub(super) async fn authenticate(State(web): State<Web>, mut request: Request, next: Next) -> Response {
+pub(super) async fn authenticate(
+    State(web): State<Web>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let query = request.uri().query().unwrap_or_default();
     if url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "access_token") {
         return refuse(
             &web,
             StatusCode::BAD_REQUEST,
-            Some(("invalid_request", "send the token in the Authorization header, never in the address")),
+            Some((
+                "invalid_request",
+                "send the token in the Authorization header, never in the address",
+            )),
         );
     }
     let given = request.headers_mut().remove(AUTHORIZATION);
-    let token = given.as_ref().and_then(|value| value.to_str().ok()).and_then(|text| {
-        let (scheme, token) = text.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
+    let token = given
+        .as_ref()
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| {
+            let (scheme, token) = text.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+        });
     let Some(token) = token else {
         return refuse(&web, StatusCode::UNAUTHORIZED, None);
     };
@@ -34,29 +44,46 @@ pub(super) async fn authenticate(State(web): State<Web>, mut request: Request, n
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Err(AuthError::Expired) => {
-            refuse(&web, StatusCode::UNAUTHORIZED, Some(("invalid_token", "the token has expired; make a new one")))
-        }
+        Err(AuthError::Expired) => refuse(
+            &web,
+            StatusCode::UNAUTHORIZED,
+            Some(("invalid_token", "the token has expired; make a new one")),
+        ),
         Err(AuthError::Store(error)) => {
             tracing::error!(error = %error, "a token cannot be looked up");
-            let mut response =
-                refuse(&web, StatusCode::SERVICE_UNAVAILABLE, Some(("temporarily_unavailable", "try again in a moment")));
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("2"));
+            let mut response = refuse(
+                &web,
+                StatusCode::SERVICE_UNAVAILABLE,
+                Some(("temporarily_unavailable", "try again in a moment")),
+            );
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from_static("2"));
             response
         }
-        Err(_) => {
-            refuse(&web, StatusCode::UNAUTHORIZED, Some(("invalid_token", "the token is unknown or was revoked")))
-        }
+        Err(_) => refuse(
+            &web,
+            StatusCode::UNAUTHORIZED,
+            Some(("invalid_token", "the token is unknown or was revoked")),
+        ),
     }
 }
 
 /// A refusal with its challenge (RFC 6750 §3, RFC 9728 §5.1). Without an error word it only says what is wanted.
 fn refuse(web: &Web, status: StatusCode, error: Option<(&str, &str)>) -> Response {
-    let mut challenge = format!("Bearer resource_metadata=\"{}\"", web.links.resource_metadata());
+    let mut challenge = format!(
+        "Bearer resource_metadata=\"{}\"",
+        web.links.resource_metadata()
+    );
     if let Some((word, description)) = error {
-        challenge.push_str(&format!(", error=\"{word}\", error_description=\"{description}\""));
+        challenge.push_str(&format!(
+            ", error=\"{word}\", error_description=\"{description}\""
+        ));
     }
-    let (word, description) = error.unwrap_or(("unauthorized", "send a personal access token as bearer token"));
+    let (word, description) = error.unwrap_or((
+        "unauthorized",
+        "send a personal access token as bearer token",
+    ));
     let body = Json(json!({ "error": word, "error_description": description }));
     let mut response = (status, body).into_response();
     if status != StatusCode::SERVICE_UNAVAILABLE
@@ -64,7 +91,9 @@ fn refuse(web: &Web, status: StatusCode, error: Option<(&str, &str)>) -> Respons
     {
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

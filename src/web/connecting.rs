@@ -20,7 +20,7 @@ use crate::integrations;
 use crate::kit::integration::{Integration, Scope};
 
 #[derive(Template)]
-#[template(path = "connect.html")]
+#[template(path = "connect.html", config = "src/web/askama.toml")]
 struct Connect {
     page: Page,
     id: &'static str,
@@ -56,13 +56,19 @@ pub(super) async fn explain(
         id: integration.id,
         name: integration.name,
         summary: integration.summary,
-        scopes: provider.auth.oauth2().map(|oauth| oauth.scopes).unwrap_or_default(),
+        scopes: provider
+            .auth
+            .oauth2()
+            .map(|oauth| oauth.scopes)
+            .unwrap_or_default(),
         reconnect: query.reconnect,
     };
     let mut response = show(StatusCode::OK, &page);
     let origin = web.connections.consent_origin(integration);
     if let Some(policy) = origin.as_deref().and_then(policy_towards) {
-        response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+        response
+            .headers_mut()
+            .insert(CONTENT_SECURITY_POLICY, policy);
     }
     Ok(response)
 }
@@ -85,10 +91,20 @@ pub(super) async fn start(
         return Err(Error::Foreign);
     }
     let integration = known(&id)?;
-    match web.connections.start(&caller, integration, form.reconnect).await {
+    match web
+        .connections
+        .start(&caller, integration, form.reconnect)
+        .await
+    {
         Ok(started) => {
             let mut response = Redirect::to(started.url.as_str()).into_response();
-            set_cookie(&web, &mut response, flow_cookie(&web), started.browser.expose_secret(), 600);
+            set_cookie(
+                &web,
+                &mut response,
+                flow_cookie(&web),
+                started.browser.expose_secret(),
+                600,
+            );
             Ok(response)
         }
         Err(error) => Ok(failed(&web, &caller, &error)),
@@ -108,9 +124,14 @@ pub(super) async fn callback(
         return Ok(failed(&web, &caller, &FlowError::Stale));
     };
     let browser = cookie(&parts, flow_cookie(&web));
-    let ended = web.connections.finish(&caller, &provider, browser, callback).await?;
+    let ended = web
+        .connections
+        .finish(&caller, &provider, browser, callback)
+        .await?;
     let mut response = match ended {
-        Some(flow) => Redirect::to(&format!("{}connected/{flow}", Page::of(&web, None).base)).into_response(),
+        Some(flow) => {
+            Redirect::to(&format!("{}connected/{flow}", Page::of(&web, None).base)).into_response()
+        }
         None => failed(&web, &caller, &FlowError::Stale),
     };
     set_cookie(&web, &mut response, flow_cookie(&web), "", 0);
@@ -144,21 +165,47 @@ pub(super) async fn outcome(
     let Some((integration, ended)) = web.connections.outcome(&caller, flow).await? else {
         return Err(Error::NotFound);
     };
-    let again = (format!("Connect {} again", integration.name), web.links.connect(integration.id));
+    let again = (
+        format!("Connect {} again", integration.name),
+        web.links.connect(integration.id),
+    );
     let accounts = ("Connected accounts".to_owned(), web.links.connections());
     let (title, tone, lines, actions) = match ended {
         Ended::Connected { account, missing } => {
-            let mut lines = vec![format!("{account} is connected. You can close this window and go on in your AI client.")];
+            let mut lines = vec![format!(
+                "{account} is connected. You can close this window and go on in your AI client."
+            )];
             if !missing.is_empty() {
                 lines.push(format!("Not allowed: {}. What needs it will not work until you connect again and allow it.", missing.join(", ")));
             }
-            let actions = if missing.is_empty() { vec![accounts] } else { vec![again, accounts] };
-            (format!("{} is connected", integration.name), "good", lines, actions)
+            let actions = if missing.is_empty() {
+                vec![accounts]
+            } else {
+                vec![again, accounts]
+            };
+            (
+                format!("{} is connected", integration.name),
+                "good",
+                lines,
+                actions,
+            )
         }
-        Ended::Failed(said) => (format!("{} is not connected", integration.name), "bad", vec![said], vec![again, accounts]),
+        Ended::Failed(said) => (
+            format!("{} is not connected", integration.name),
+            "bad",
+            vec![said],
+            vec![again, accounts],
+        ),
     };
     let close = tone == "good";
-    let message = Message { page: Page::of(&web, Some(&caller)), title, tone, lines, actions, close };
+    let message = Message {
+        page: Page::of(&web, Some(&caller)),
+        title,
+        tone,
+        lines,
+        actions,
+        close,
+    };
     Ok(show(StatusCode::OK, &message))
 }
 

@@ -14,7 +14,9 @@ pub enum Error {
     #[error("There is nothing at this address.")]
     NotFound,
     /// A form that this person was not shown.
-    #[error("This form is too old or came from another site. Go back, reload the page and try again.")]
+    #[error(
+        "This form is too old or came from another site. Go back, reload the page and try again."
+    )]
     Foreign,
     /// Our fault.
     #[error("Something failed on our side. Try again in a moment.")]

@@ -67,43 +67,71 @@ pub fn router(web: Web) -> Router {
         .route_service("/mcp", mcp_service)
         .route("/sse", get(open_sse))
         .route("/messages", post(post_message))
-        .layer(middleware::from_fn_with_state(web.clone(), bearer::authenticate));
+        .layer(middleware::from_fn_with_state(
+            web.clone(),
+            bearer::authenticate,
+        ));
     let pages = Router::new()
-        .route("/", get(|State(web): State<Web>| async move { Redirect::to(&web.links.connections()) }))
+        .route(
+            "/",
+            get(|State(web): State<Web>| async move { Redirect::to(&web.links.connections()) }),
+        )
         .route("/login", get(session::form).post(session::sign_in))
         .route("/logout", post(session::sign_out))
         .route("/connections", get(accounts::list))
         .route("/connections/{id}/disconnect", post(accounts::disconnect))
-        .route("/connect/{integration}", get(connecting::explain).post(connecting::start))
+        .route(
+            "/connect/{integration}",
+            get(connecting::explain).post(connecting::start),
+        )
         .route("/oauth/callback/{provider}", get(connecting::callback))
         .route("/connected/{flow}", get(connecting::outcome))
         .layer(DefaultBodyLimit::max(FORM_BYTES))
         .layer(middleware::from_fn(pages::guard));
     let open = Router::new()
-        .route("/.well-known/oauth-protected-resource", get(bearer::metadata))
-        .route("/.well-known/oauth-protected-resource/mcp", get(bearer::metadata))
+        .route(
+            "/.well-known/oauth-protected-resource",
+            get(bearer::metadata),
+        )
+        .route(
+            "/.well-known/oauth-protected-resource/mcp",
+            get(bearer::metadata),
+        )
         .route("/assets/{name}", get(assets::asset))
         .route("/icons/{name}", get(assets::icon))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics));
     let cors = cors(&web);
-    protocol.merge(pages).merge(open).fallback(error::not_found).layer(cors).with_state(web)
+    protocol
+        .merge(pages)
+        .merge(open)
+        .fallback(error::not_found)
+        .layer(cors)
+        .with_state(web)
 }
 
 async fn open_sse(State(web): State<Web>, request: Request) -> Response {
-    mcp::sse::open(&web.mcp, request).await.map(Body::new).into_response()
+    mcp::sse::open(&web.mcp, &request)
+        .map(Body::new)
+        .into_response()
 }
 
 async fn post_message(State(web): State<Web>, request: Request) -> Response {
-    mcp::sse::post(&web.mcp, request).await.map(Body::new).into_response()
+    mcp::sse::post(&web.mcp, request)
+        .await
+        .map(Body::new)
+        .into_response()
 }
 
 /// Cross-origin requests, from the listed origins only and never with cookies.
 fn cors(web: &Web) -> CorsLayer {
     let header = http::HeaderName::from_static;
-    let origins: Vec<HeaderValue> =
-        web.origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
+    let origins: Vec<HeaderValue> = web
+        .origins
+        .iter()
+        .filter_map(|origin| HeaderValue::from_str(origin).ok())
+        .collect();
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([http::Method::GET, http::Method::POST, http::Method::DELETE])

@@ -17,14 +17,22 @@ pub(super) async fn readyz(State(web): State<Web>) -> Response {
     if (web.ready)().await {
         "ready".into_response()
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer").into_response()
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the database does not answer",
+        )
+            .into_response()
     }
 }
 
 /// Metrics in the Prometheus text format. Labels come from closed sets and name no person.
 pub(super) async fn metrics(State(web): State<Web>) -> Response {
     match &web.metrics {
-        Some(metrics) => ([(CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()).into_response(),
+        Some(metrics) => (
+            [(CONTENT_TYPE, "text/plain; version=0.0.4")],
+            metrics.render(),
+        )
+            .into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }

@@ -4,7 +4,9 @@ use askama::Template;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::Web;
@@ -32,7 +34,9 @@ impl Page {
         Self {
             base,
             person: caller.map(|caller| caller.email.to_string()),
-            csrf: caller.map(|caller| web.auth.form_token(caller)).unwrap_or_default(),
+            csrf: caller
+                .map(|caller| web.auth.form_token(caller))
+                .unwrap_or_default(),
         }
     }
 }
@@ -50,7 +54,7 @@ pub(super) fn show(status: StatusCode, page: &impl Template) -> Response {
 
 /// A page that says one thing and what to do next.
 #[derive(Template)]
-#[template(path = "message.html")]
+#[template(path = "message.html", config = "src/web/askama.toml")]
 pub(super) struct Message {
     pub(super) page: Page,
     pub(super) title: String,
@@ -69,11 +73,16 @@ pub(super) async fn guard(request: Request, next: Next) -> Response {
     }
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
+    headers
+        .entry(CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static(POLICY));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin-allow-popups"));
+    headers.insert(
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin-allow-popups"),
+    );
     response
 }
 
@@ -85,14 +94,24 @@ pub(super) fn policy_towards(origin: &str) -> Option<HeaderValue> {
 /// Whether the browser says that another site sent this form. Requests of programs say nothing and are held to the
 /// form's token alone.
 fn is_foreign(request: &Request) -> bool {
-    let text = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let text = |name: HeaderName| {
+        request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
     if let Some(site) = text(HeaderName::from_static("sec-fetch-site"))
         && !matches!(site, "same-origin" | "none")
     {
         return true;
     }
-    let Some(origin) = text(ORIGIN) else { return false };
+    let Some(origin) = text(ORIGIN) else {
+        return false;
+    };
     // A page that sends no referrer sends the origin `null` with its forms.
-    let host = request.headers().get(http::header::HOST).and_then(|value| value.to_str().ok());
+    let host = request
+        .headers()
+        .get(http::header::HOST)
+        .and_then(|value| value.to_str().ok());
     origin != "null" && origin.split_once("://").map(|(_, host)| host) != host
 }

@@ -25,7 +25,9 @@ impl FromRequestParts<Web> for SignedIn {
 
     async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Response> {
         let next = parts.uri.path_and_query().map_or("", |path| path.as_str());
-        let Some(secret) = cookie(parts, session_cookie(web)) else { return Err(sign_in_first(web, next)) };
+        let Some(secret) = cookie(parts, session_cookie(web)) else {
+            return Err(sign_in_first(web, next));
+        };
         match web.auth.session(secret).await {
             Ok(caller) => Ok(Self(caller)),
             Err(AuthError::Store(error)) => Err(Error::from(error).into_response()),
@@ -36,14 +38,18 @@ impl FromRequestParts<Web> for SignedIn {
 
 fn sign_in_first(web: &Web, next: &str) -> Response {
     let base = Page::of(web, None).base;
-    let next = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", &local(next)).finish();
+    let next = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("next", &local(next))
+        .finish();
     Redirect::to(&format!("{base}login?{next}")).into_response()
 }
 
 /// Where a sign-in may lead: a page of ours from a fixed list, else the accounts. Never an address from outside.
 fn local(next: &str) -> String {
     let (path, query) = next.split_once('?').unwrap_or((next, ""));
-    let known = path.strip_prefix("/connect/").is_some_and(|id| integrations::integration(id).is_some());
+    let known = path
+        .strip_prefix("/connect/")
+        .is_some_and(|id| integrations::integration(id).is_some());
     if !known {
         return "/connections".to_owned();
     }
@@ -57,12 +63,20 @@ fn local(next: &str) -> String {
 }
 
 fn session_cookie(web: &Web) -> &'static str {
-    if is_secure(web) { "__Host-workbench" } else { "workbench" }
+    if is_secure(web) {
+        "__Host-workbench"
+    } else {
+        "workbench"
+    }
 }
 
 /// The cookie that binds an attempt to connect to the browser that began it.
 pub(super) fn flow_cookie(web: &Web) -> &'static str {
-    if is_secure(web) { "__Host-workbench-flow" } else { "workbench-flow" }
+    if is_secure(web) {
+        "__Host-workbench-flow"
+    } else {
+        "workbench-flow"
+    }
 }
 
 fn is_secure(web: &Web) -> bool {
@@ -81,7 +95,13 @@ pub(super) fn cookie<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
 }
 
 /// Sets or, with an empty value, removes a cookie.
-pub(super) fn set_cookie(web: &Web, response: &mut Response, name: &str, value: &str, seconds: u32) {
+pub(super) fn set_cookie(
+    web: &Web,
+    response: &mut Response,
+    name: &str,
+    value: &str,
+    seconds: u32,
+) {
     let secure = if is_secure(web) { "; Secure" } else { "" };
     let line = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
     if let Ok(mut line) = HeaderValue::from_str(&line) {
@@ -91,7 +111,7 @@ pub(super) fn set_cookie(web: &Web, response: &mut Response, name: &str, value: 
 }
 
 #[derive(Template)]
-#[template(path = "login.html")]
+#[template(path = "login.html", config = "src/web/askama.toml")]
 struct Login {
     page: Page,
     next: String,
@@ -118,11 +138,24 @@ pub(super) async fn form(State(web): State<Web>, Query(query): Query<LoginQuery>
         Some(SecretTicket(ticket)) => match web.auth.sign_in_with_ticket(&ticket).await {
             Ok(session) => return signed_in(&web, &session, &next),
             Err(AuthError::Store(error)) => return Error::from(error).into_response(),
-            Err(_) => Some("This sign-in link was used already or is too old. Sign in with a token instead."),
+            Err(_) => Some(
+                "This sign-in link was used already or is too old. Sign in with a token instead.",
+            ),
         },
     };
-    let status = if problem.is_some() { StatusCode::FORBIDDEN } else { StatusCode::OK };
-    show(status, &Login { page: Page::of(&web, None), next, problem })
+    let status = if problem.is_some() {
+        StatusCode::FORBIDDEN
+    } else {
+        StatusCode::OK
+    };
+    show(
+        status,
+        &Login {
+            page: Page::of(&web, None),
+            next,
+            problem,
+        },
+    )
 }
 
 #[derive(Deserialize)]
@@ -136,20 +169,40 @@ pub(super) struct LoginForm {
 pub(super) async fn sign_in(State(web): State<Web>, Form(form): Form<LoginForm>) -> Response {
     let next = local(&form.next);
     let token = SecretString::from(form.token);
-    match web.auth.sign_in_with_token(token.expose_secret().trim()).await {
+    match web
+        .auth
+        .sign_in_with_token(token.expose_secret().trim())
+        .await
+    {
         Ok(session) => signed_in(&web, &session, &next),
         Err(AuthError::Store(error)) => Error::from(error).into_response(),
         Err(_) => {
-            let problem = Some("This token is unknown, expired, revoked or read-only. Check that you copied all of it.");
-            show(StatusCode::FORBIDDEN, &Login { page: Page::of(&web, None), next, problem })
+            let problem = Some(
+                "This token is unknown, expired, revoked or read-only. Check that you copied all of it.",
+            );
+            show(
+                StatusCode::FORBIDDEN,
+                &Login {
+                    page: Page::of(&web, None),
+                    next,
+                    problem,
+                },
+            )
         }
     }
 }
 
 fn signed_in(web: &Web, session: &SecretString, next: &str) -> Response {
     let base = Page::of(web, None).base;
-    let mut response = Redirect::to(&format!("{base}{}", next.trim_start_matches('/'))).into_response();
-    set_cookie(web, &mut response, session_cookie(web), session.expose_secret(), 12 * 3_600);
+    let mut response =
+        Redirect::to(&format!("{base}{}", next.trim_start_matches('/'))).into_response();
+    set_cookie(
+        web,
+        &mut response,
+        session_cookie(web),
+        session.expose_secret(),
+        12 * 3_600,
+    );
     response
 }
 
