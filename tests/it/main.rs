@@ -11,4 +11,5 @@
 
 mod harness;
 mod integrations;
+mod mcp;
 mod sandbox;
