@@ -69,7 +69,9 @@ impl Jobs {
         let jobs = self.clone();
         run(Box::pin(async move { jobs.changes.run().await }));
         let (jobs, heard) = (self.clone(), self.changes.subscribe());
-        run(Box::pin(async move { jobs.connections.follow(heard).await }));
+        run(Box::pin(
+            async move { jobs.connections.follow(heard).await },
+        ));
         let (jobs, heard) = (self.clone(), self.changes.subscribe());
         run(Box::pin(async move { jobs.calls.follow(heard).await }));
         let (jobs, heard) = (self.clone(), self.changes.subscribe());
@@ -77,8 +79,12 @@ impl Jobs {
         let (jobs, heard) = (self.clone(), self.changes.subscribe());
         run(Box::pin(async move { jobs.follow_keys(heard).await }));
         let jobs = self.clone();
-        run(Box::pin(async move { jobs.every(OFTEN, Self::often).await }));
-        run(Box::pin(async move { self.every(SELDOM, Self::seldom).await }));
+        run(Box::pin(
+            async move { jobs.every(OFTEN, Self::often).await },
+        ));
+        run(Box::pin(
+            async move { self.every(SELDOM, Self::seldom).await },
+        ));
     }
 
     async fn every<F>(&self, pause: Duration, round: impl Fn(Self) -> F)
@@ -97,7 +103,9 @@ impl Jobs {
         let now = self.clock.now();
         let keys = self.vault.key_ids().join(",");
         let name = format!("{}{}/{keys}", keys::REPLICA, self.owner);
-        self.store.claim_lease(&name, &keys, now, now.plus(ALIVE)).await?;
+        self.store
+            .claim_lease(&name, &keys, now, now.plus(ALIVE))
+            .await?;
         self.connections.flush_used().await?;
         self.auth.flush_used().await?;
         self.connections.refresh_due(REFRESHES).await?;
@@ -108,7 +116,11 @@ impl Jobs {
         let now = self.clock.now();
         self.calls.sweep();
         // One replica tidies at a time; the others would find nothing.
-        if !self.store.claim_lease("tidy", &self.owner, now, now.plus(SELDOM)).await? {
+        if !self
+            .store
+            .claim_lease("tidy", &self.owner, now, now.plus(SELDOM))
+            .await?
+        {
             return Ok(());
         }
         if let Err(error) = self.audit.close_stale(STALE_CALL).await {
@@ -116,7 +128,9 @@ impl Jobs {
         }
         self.store.delete_flows_before(now.minus(KEPT)).await?;
         self.store.delete_changes_before(now.minus(KEPT)).await?;
-        self.store.end_sessions_idle_before(now.minus(IDLE_SESSION), now).await?;
+        self.store
+            .end_sessions_idle_before(now.minus(IDLE_SESSION), now)
+            .await?;
         Ok(())
     }
 
@@ -138,7 +152,10 @@ impl Jobs {
     /// Saves what is only in memory; called at shutdown.
     pub async fn settle(&self) {
         self.connections.settle().await;
-        for saved in [self.connections.flush_used().await, self.auth.flush_used().await] {
+        for saved in [
+            self.connections.flush_used().await,
+            self.auth.flush_used().await,
+        ] {
             if let Err(error) = saved {
                 tracing::warn!(error = %error, "when accounts were last used is not saved");
             }

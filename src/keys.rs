@@ -18,13 +18,19 @@ pub const REPLICA: &str = "replica:";
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// Other material under a known id.
-    #[error("WORKBENCH_ENCRYPTION_KEYS has another key under the id `{0}` than the one this database knows")]
+    #[error(
+        "WORKBENCH_ENCRYPTION_KEYS has another key under the id `{0}` than the one this database knows"
+    )]
     Changed(String),
     /// A key that is still needed is not there.
-    #[error("WORKBENCH_ENCRYPTION_KEYS lacks the key `{0}`, which data is still sealed under; add it again, after the first one")]
+    #[error(
+        "WORKBENCH_ENCRYPTION_KEYS lacks the key `{0}`, which data is still sealed under; add it again, after the first one"
+    )]
     Missing(String),
     /// A running server does not know the new key.
-    #[error("the running server {replica} does not know the key `{key}` yet; add it to WORKBENCH_ENCRYPTION_KEYS there first")]
+    #[error(
+        "the running server {replica} does not know the key `{key}` yet; add it to WORKBENCH_ENCRYPTION_KEYS there first"
+    )]
     Unready {
         /// Its name.
         replica: String,
@@ -64,11 +70,21 @@ pub struct Rotated {
 }
 
 fn wrapped(row: &DataKeyRow) -> WrappedDataKey {
-    WrappedDataKey { id: row.id, org: row.org_id, kek: row.kek_id.clone(), wrapped: row.wrapped.clone() }
+    WrappedDataKey {
+        id: row.id,
+        org: row.org_id,
+        kek: row.kek_id.clone(),
+        wrapped: row.wrapped.clone(),
+    }
 }
 
 /// Checks the ring against the database and loads every data key; makes the organization's first one.
-pub async fn open(store: &Store, vault: &Vault, org: OrgId, now: Timestamp) -> Result<(), KeysError> {
+pub async fn open(
+    store: &Store,
+    vault: &Vault,
+    org: OrgId,
+    now: Timestamp,
+) -> Result<(), KeysError> {
     let known = store.keys().await?;
     for kek in vault.key_ids() {
         let check_value = vault.check_value(&kek).unwrap_or_default();
@@ -76,7 +92,11 @@ pub async fn open(store: &Store, vault: &Vault, org: OrgId, now: Timestamp) -> R
             Some(row) if row.check_value != check_value => return Err(KeysError::Changed(kek)),
             Some(_) => {}
             None => {
-                let row = KeyRow { kek_id: kek, check_value, first_seen_at: now };
+                let row = KeyRow {
+                    kek_id: kek,
+                    check_value,
+                    first_seen_at: now,
+                };
                 match store.insert_key(&row).await {
                     // Another replica saw it in the same moment.
                     Ok(()) | Err(StoreError::Conflict(_)) => {}
@@ -86,7 +106,12 @@ pub async fn open(store: &Store, vault: &Vault, org: OrgId, now: Timestamp) -> R
         }
     }
     load(store, vault).await?;
-    if !store.data_keys().await?.iter().any(|row| row.org_id == org && row.active) {
+    if !store
+        .data_keys()
+        .await?
+        .iter()
+        .any(|row| row.org_id == org && row.active)
+    {
         new_data_key(store, vault, org, now).await?;
         load(store, vault).await?;
     }
@@ -96,15 +121,22 @@ pub async fn open(store: &Store, vault: &Vault, org: OrgId, now: Timestamp) -> R
 /// Loads every data key, so that what another replica sealed can be opened here.
 pub async fn load(store: &Store, vault: &Vault) -> Result<(), KeysError> {
     for row in store.data_keys().await? {
-        vault.load(&wrapped(&row), row.active).map_err(|error| match error {
-            VaultError::UnknownKey(kek) => KeysError::Missing(kek),
-            other => other.into(),
-        })?;
+        vault
+            .load(&wrapped(&row), row.active)
+            .map_err(|error| match error {
+                VaultError::UnknownKey(kek) => KeysError::Missing(kek),
+                other => other.into(),
+            })?;
     }
     Ok(())
 }
 
-async fn new_data_key(store: &Store, vault: &Vault, org: OrgId, now: Timestamp) -> Result<(), KeysError> {
+async fn new_data_key(
+    store: &Store,
+    vault: &Vault,
+    org: OrgId,
+    now: Timestamp,
+) -> Result<(), KeysError> {
     let key = vault.new_data_key(DataKeyId::new(now), org)?;
     let row = DataKeyRow {
         id: key.id,
@@ -133,14 +165,22 @@ pub async fn rotate(
     for (replica, keys) in store.leases(REPLICA, now).await? {
         if !keys.split(',').any(|key| key == first) {
             let replica = replica.trim_start_matches(REPLICA).to_owned();
-            return Err(KeysError::Unready { replica, key: first });
+            return Err(KeysError::Unready {
+                replica,
+                key: first,
+            });
         }
     }
-    let mut done = Rotated { key: first, ..Rotated::default() };
+    let mut done = Rotated {
+        key: first,
+        ..Rotated::default()
+    };
     let before = store.data_keys().await?;
     for row in &before {
         if let Some(moved) = vault.rewrap(&wrapped(row))?
-            && store.rewrap_data_key(row.id, &row.kek_id, &moved.kek, &moved.wrapped).await?
+            && store
+                .rewrap_data_key(row.id, &row.kek_id, &moved.kek, &moved.wrapped)
+                .await?
         {
             done.rewrapped += 1;
         }
@@ -170,7 +210,12 @@ pub async fn status(store: &Store, vault: &Vault) -> Result<Vec<Status>, KeysErr
     let known = store.keys().await?;
     let ring = vault.key_ids();
     let mut all: Vec<String> = ring.clone();
-    all.extend(known.into_iter().map(|row| row.kek_id).filter(|kek| !ring.contains(kek)));
+    all.extend(
+        known
+            .into_iter()
+            .map(|row| row.kek_id)
+            .filter(|kek| !ring.contains(kek)),
+    );
     Ok(all
         .into_iter()
         .enumerate()
@@ -179,7 +224,10 @@ pub async fn status(store: &Store, vault: &Vault) -> Result<Vec<Status>, KeysErr
             Status {
                 active: at == 0,
                 data_keys: under.len(),
-                secrets: under.iter().map(|row| secrets.get(&row.id).copied().unwrap_or(0)).sum(),
+                secrets: under
+                    .iter()
+                    .map(|row| secrets.get(&row.id).copied().unwrap_or(0))
+                    .sum(),
                 key,
             }
         })

@@ -19,6 +19,7 @@ pub mod links;
 pub mod mcp;
 pub mod policy;
 pub mod sandbox;
+pub mod schemas;
 pub mod store;
 pub mod telemetry;
 pub mod vault;

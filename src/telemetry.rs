@@ -22,19 +22,29 @@ const LIBRARIES: [&str; 8] = [
 /// Starts logging with this filter, in which the libraries' limits are added last, so that no filter of an admin makes
 /// them print what people send. Does nothing when logging was started before, as in tests.
 pub fn log(filter: &str, json: bool) -> Result<(), String> {
-    let mut filter: EnvFilter =
-        filter.parse().map_err(|error| format!("WORKBENCH_LOG is not a log filter: {error}"))?;
+    let mut filter: EnvFilter = filter
+        .parse()
+        .map_err(|error| format!("WORKBENCH_LOG is not a log filter: {error}"))?;
     for limit in LIBRARIES {
         if let Ok(directive) = limit.parse() {
             filter = filter.add_directive(directive);
         }
     }
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     // An error here means that a subscriber is set already.
-    let _already = if json { logs.json().try_init() } else { logs.try_init() };
+    let _already = if json {
+        logs.json().try_init()
+    } else {
+        logs.try_init()
+    };
     // The default hook prints a panic's payload, which may hold anything.
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         tracing::error!(place, "panicked");
     }));
     Ok(())

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::audit::{AuditKeys, AuditLog, AuditWriter, Signer, VerifyingKey};
+use crate::audit::{self, AuditKeys, AuditLog, AuditWriter, Signer, VerifyingKey};
 use crate::auth::Auth;
 use crate::calls::{self, Calls};
 use crate::changes::Changes;
@@ -75,10 +75,11 @@ struct Keys {
 impl App {
     /// Builds everything from the settings: opens and migrates the database, loads or makes the keys.
     pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Self> {
-        let url = database_url(config)?;
-        let store = Store::open(&url).await.context("the database cannot be opened")?;
-        let store = store.with_clock(clock.clone());
-        store.migrate().await.context("the database cannot be brought up to date")?;
+        let store = open_store(config).await?.with_clock(clock.clone());
+        store
+            .migrate()
+            .await
+            .context("the database cannot be brought up to date")?;
         let now = clock.now();
         let org = store.organization(now).await?.id;
         let fresh = store.keys().await?.is_empty();
@@ -86,8 +87,10 @@ impl App {
         let vault = Vault::new(keys.ring);
         keys::open(&store, &vault, org, now).await?;
         let signer = Arc::new(keys.signer);
-        let audit_keys =
-            AuditKeys { hmac: *keys.secrets.keys("audit-digest")[0].1, signer: Some(checkpoint_signer(&signer)?) };
+        let audit_keys = AuditKeys {
+            hmac: *keys.secrets.keys("audit-digest")[0].1,
+            signer: Some(checkpoint_signer(&signer)?),
+        };
         let (audit, writer) = AuditLog::start(store.clone(), clock.clone(), audit_keys).await?;
         let links = Links::new(config.public_url()?);
         let changes = Changes::open(store.clone()).await?;
@@ -118,8 +121,8 @@ impl App {
             calls: calls.clone(),
             links: links.clone(),
             clock: clock.clone(),
-            state_keys: keys.secrets.keys("request-state").into_iter().map(|(id, key)| (id, *key)).collect(),
-            sessions: mcp::Sessions::new(store.clone(), clock.clone()),
+            state_keys: keys.secrets.keys("request-state"),
+            store: store.clone(),
             hosts: vec![config.listen.to_string()],
             origins: config.allowed_origins.clone(),
             still_allowed: {
@@ -169,7 +172,10 @@ impl App {
     }
 
     /// The product's routes.
-    pub fn router(&self, metrics: Option<metrics_exporter_prometheus::PrometheusHandle>) -> axum::Router {
+    pub fn router(
+        &self,
+        metrics: Option<metrics_exporter_prometheus::PrometheusHandle>,
+    ) -> axum::Router {
         let store = self.store.clone();
         web::router(Web {
             auth: self.auth.clone(),
@@ -216,51 +222,94 @@ impl App {
 }
 
 fn checkpoint_signer(signer: &Arc<vault::Signer>) -> anyhow::Result<Signer> {
-    let Ok(public_key) = <[u8; 32]>::try_from(signer.public_key()) else { bail!("the audit signing key is unusable") };
+    let Ok(public_key) = <[u8; 32]>::try_from(signer.public_key()) else {
+        bail!("the audit signing key is unusable")
+    };
     let sign = Arc::clone(signer);
     Ok(Signer {
-        key: VerifyingKey { key_id: signer.id().to_owned(), public_key },
+        key: VerifyingKey {
+            key_id: signer.id().to_owned(),
+            public_key,
+        },
         sign: Arc::new(move |message| sign.sign(message)),
         // A line of the log leaves the database's reach wherever logs are shipped.
         publish: Arc::new(|checkpoint| {
-            tracing::info!(target: "audit.checkpoint", checkpoint = ?checkpoint, "the audit log stands here");
+            tracing::info!(target: "audit.checkpoint", checkpoint = audit::checkpoint_line(checkpoint), "the audit log stands here");
         }),
         earlier: Vec::new(),
     })
+}
+
+/// The database that the settings name, as it is.
+pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
+    let url = database_url(config)?;
+    Store::open(&url)
+        .await
+        .context("the database cannot be opened")
 }
 
 fn database_url(config: &Config) -> anyhow::Result<DatabaseUrl> {
     match &config.database_url {
         Some(url) => DatabaseUrl::parse(url.expose_secret()).context("WORKBENCH_DATABASE_URL"),
         None => {
-            std::fs::create_dir_all(&config.data_dir)
-                .with_context(|| format!("WORKBENCH_DATA_DIR {} cannot be made", config.data_dir.display()))?;
+            std::fs::create_dir_all(&config.data_dir).with_context(|| {
+                format!(
+                    "WORKBENCH_DATA_DIR {} cannot be made",
+                    config.data_dir.display()
+                )
+            })?;
             Ok(DatabaseUrl::sqlite(config.data_dir.join("workbench.db")))
         }
     }
 }
 
 fn sites(config: &Config) -> anyhow::Result<Sites> {
-    let known = |id: &str| integrations::provider(id).is_some() || integrations::integration(id).is_some();
-    if let Some(id) = config.apps.keys().chain(config.providers.keys()).find(|id| !known(id)) {
-        bail!("a WORKBENCH_APP_… or WORKBENCH_PROVIDER_… setting names `{id}`, which is no integration");
+    let known =
+        |id: &str| integrations::provider(id).is_some() || integrations::integration(id).is_some();
+    if let Some(id) = config
+        .apps
+        .keys()
+        .chain(config.providers.keys())
+        .find(|id| !known(id))
+    {
+        bail!(
+            "a WORKBENCH_APP_… or WORKBENCH_PROVIDER_… setting names `{id}`, which is no integration"
+        );
     }
     let mut sites = Vec::new();
     for integration in integrations::ALL {
         for provider in integration.providers {
-            let urls = config.providers.get(provider.id).cloned().unwrap_or_default();
+            let urls = config
+                .providers
+                .get(provider.id)
+                .cloned()
+                .unwrap_or_default();
             let api = match urls.api_url {
                 Some(url) => url,
-                None => provider.api.base_url.parse().context("a provider's base address")?,
+                None => provider
+                    .api
+                    .base_url
+                    .parse()
+                    .context("a provider's base address")?,
             };
-            let app = match config.apps.get(provider.id).or_else(|| config.apps.get(integration.id)) {
+            let app = match config
+                .apps
+                .get(provider.id)
+                .or_else(|| config.apps.get(integration.id))
+            {
                 Some(app) => Some(connect::App {
                     client_id: app.client_id.clone(),
                     client_secret: app.client_secret.read("WORKBENCH_APP_…_CLIENT_SECRET")?,
                 }),
                 None => None,
             };
-            sites.push(Site { integration, provider, api: Arc::new(api), auth: urls.auth_url, app });
+            sites.push(Site {
+                integration,
+                provider,
+                api: Arc::new(api),
+                auth: urls.auth_url,
+                app,
+            });
         }
     }
     Ok(Sites::new(sites))
@@ -269,19 +318,31 @@ fn sites(config: &Config) -> anyhow::Result<Sites> {
 impl Keys {
     /// From the settings, else from the data directory, where a first start makes them.
     fn read(config: &Config, fresh: bool) -> anyhow::Result<Self> {
-        let read = |setting: &Option<SecretText>, name: &str, file: &str| -> anyhow::Result<SecretString> {
+        let read = |setting: &Option<SecretText>,
+                    name: &str,
+                    file: &str|
+         -> anyhow::Result<SecretString> {
             match setting {
                 Some(secret) => Ok(secret.read(name)?),
                 None => from_data_dir(&config.data_dir, name, file, fresh),
             }
         };
-        let ring = read(&config.encryption_keys, "WORKBENCH_ENCRYPTION_KEYS", "encryption.keys")?;
+        let ring = read(
+            &config.encryption_keys,
+            "WORKBENCH_ENCRYPTION_KEYS",
+            "encryption.keys",
+        )?;
         let secrets = read(&config.secret_keys, "WORKBENCH_SECRET_KEYS", "secret.keys")?;
-        let signing = read(&config.audit_signing_key, "WORKBENCH_AUDIT_SIGNING_KEY", "audit-signing.key")?;
+        let signing = read(
+            &config.audit_signing_key,
+            "WORKBENCH_AUDIT_SIGNING_KEY",
+            "audit-signing.key",
+        )?;
         Ok(Self {
             ring: KeyRing::parse(ring.expose_secret()).context("WORKBENCH_ENCRYPTION_KEYS")?,
             secrets: Secrets::parse(secrets.expose_secret()).context("WORKBENCH_SECRET_KEYS")?,
-            signer: vault::Signer::parse(signing.expose_secret()).context("WORKBENCH_AUDIT_SIGNING_KEY")?,
+            signer: vault::Signer::parse(signing.expose_secret())
+                .context("WORKBENCH_AUDIT_SIGNING_KEY")?,
         })
     }
 }
@@ -292,7 +353,10 @@ fn from_data_dir(dir: &Path, name: &str, file: &str, fresh: bool) -> anyhow::Res
         return Ok(SecretText::File(path).read(name)?);
     }
     if !fresh {
-        bail!("{name} is not set and {} is gone, but the database was sealed with it; bring it back", path.display());
+        bail!(
+            "{name} is not set and {} is gone, but the database was sealed with it; bring it back",
+            path.display()
+        );
     }
     std::fs::create_dir_all(dir).with_context(|| format!("{} cannot be made", dir.display()))?;
     let entry = vault::generate_entry("k1").context("this machine gives no randomness")?;
@@ -303,7 +367,9 @@ fn from_data_dir(dir: &Path, name: &str, file: &str, fresh: bool) -> anyhow::Res
         use std::os::unix::fs::OpenOptionsExt as _;
         options.mode(0o600);
     }
-    let mut made = options.open(&path).with_context(|| format!("{} cannot be written", path.display()))?;
+    let mut made = options
+        .open(&path)
+        .with_context(|| format!("{} cannot be written", path.display()))?;
     writeln!(made, "{entry}")?;
     made.sync_all()?;
     tracing::warn!(

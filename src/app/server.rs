@@ -26,13 +26,22 @@ pub(super) async fn serve(
     drain: Duration,
 ) {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER).keep_alive(true);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(128);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER)
+        .keep_alive(true);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(128);
     let builder = Arc::new(builder);
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let open = TaskTracker::new();
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { break };
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else {
+            break;
+        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => break,

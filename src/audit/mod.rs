@@ -18,9 +18,11 @@
 //! [`AuditLog::digest`] for the others; [`scrub`] is only the second net.
 
 mod chain;
+mod export;
 mod pending;
 mod scrub;
 mod stale;
+mod verify;
 mod writer;
 
 use std::borrow::Cow;
@@ -34,8 +36,10 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 pub use chain::VerifyingKey;
+pub use export::{FileError, checkpoint_line, read_checkpoints, verify_file};
 pub use pending::Pending;
 pub use scrub::{scrub, scrub_value};
+pub use verify::{Broken, Verified, VerifyError};
 pub use writer::AuditWriter;
 
 use crate::caller::{Caller, Client, Credential};

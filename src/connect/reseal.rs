@@ -18,23 +18,35 @@ pub async fn reseal(store: &Store, vault: &Vault, org: OrgId) -> Result<usize, S
     let mut after = None;
     loop {
         let rows = store.connections_after(after, PAGE).await?;
-        let Some(last) = rows.last().map(|row| row.id) else { break };
+        let Some(last) = rows.last().map(|row| row.id) else {
+            break;
+        };
         for row in rows.iter().filter(|row| row.org_id == org) {
             if let Some(sealed) = anew(vault, org, &place(row, row.token_version), &row.sealed) {
-                done += usize::from(store.reseal_connection(row.id, row.token_version, &row.sealed, &sealed).await?);
+                done += usize::from(
+                    store
+                        .reseal_connection(row.id, row.token_version, &row.sealed, &sealed)
+                        .await?,
+                );
             }
         }
         after = Some(last);
     }
     for row in store.apps(org).await? {
         if let Some(sealed) = anew(vault, org, &app_place(&row), &row.secret) {
-            done += usize::from(store.reseal_app(org, &row.provider, row.version, &row.secret, &sealed).await?);
+            done += usize::from(
+                store
+                    .reseal_app(org, &row.provider, row.version, &row.secret, &sealed)
+                    .await?,
+            );
         }
     }
     let mut after = None;
     loop {
         let rows = store.flows_after(after, PAGE).await?;
-        let Some(last) = rows.last().map(|row| row.id) else { break };
+        let Some(last) = rows.last().map(|row| row.id) else {
+            break;
+        };
         for row in rows.iter().filter(|row| row.org_id == org) {
             let Some(old) = &row.sealed else { continue };
             if let Some(sealed) = anew(vault, org, &flow_place(row), old) {
@@ -51,7 +63,9 @@ fn anew(vault: &Vault, org: OrgId, place: &Place<'_>, sealed: &Sealed) -> Option
     if vault.is_current(org, sealed) {
         return None;
     }
-    let moved = vault.open(place, sealed).and_then(|secret| vault.seal(place, &secret));
+    let moved = vault
+        .open(place, sealed)
+        .and_then(|secret| vault.seal(place, &secret));
     match moved {
         Ok(sealed) => Some(sealed),
         Err(error @ VaultError::Integrity) => {
@@ -77,15 +91,21 @@ pub async fn sealed_under(store: &Store) -> Result<HashMap<DataKeyId, usize>, St
     let mut after = None;
     loop {
         let rows = store.connections_after(after, PAGE).await?;
-        let Some(last) = rows.last().map(|row| row.id) else { break };
+        let Some(last) = rows.last().map(|row| row.id) else {
+            break;
+        };
         rows.iter().for_each(|row| add(&row.sealed));
         after = Some(last);
     }
     let mut after = None;
     loop {
         let rows = store.flows_after(after, PAGE).await?;
-        let Some(last) = rows.last().map(|row| row.id) else { break };
-        rows.iter().filter_map(|row| row.sealed.as_ref()).for_each(&mut add);
+        let Some(last) = rows.last().map(|row| row.id) else {
+            break;
+        };
+        rows.iter()
+            .filter_map(|row| row.sealed.as_ref())
+            .for_each(&mut add);
         after = Some(last);
     }
     Ok(count)

@@ -17,3 +17,7 @@ pub mod schema;
 pub mod text;
 pub mod tool;
 pub mod uri;
+
+// Integrations name nothing of this crate but `kit`, and need these two values of the layers below.
+pub use crate::clock::Timestamp;
+pub use crate::store::Record;

@@ -182,7 +182,7 @@ fn chunk<'rows, T>(
 
 /// Locks the end of a chain, making it when it is the first event.
 const LOCK_HEAD: &str = "insert into audit_heads (org_id, seq, hash, at, checkpoint_seq, checkpoint_at) \
-    values ($1, 0, $2, 0, 0, $3) on conflict (org_id) do update set seq = audit_heads.seq \
+    values ($1, 0, $2, 0, 0, 0) on conflict (org_id) do update set seq = audit_heads.seq \
     returning org_id, seq, hash, at, checkpoint_seq, checkpoint_at";
 
 #[derive(FromRow)]
@@ -309,12 +309,10 @@ impl Store {
         link: &mut (dyn FnMut(&AuditHead, &mut AuditRow) -> AuditHead + Send),
         checkpoint: &(dyn Fn(&AuditHead) -> Option<AuditCheckpointRow> + Sync),
     ) -> Result<Option<AuditCheckpointRow>, StoreError> {
-        let now = self.clock.now();
         on!(&self.audit, begin tx => {
             let found: HeadColumns = sqlx::query_as(LOCK_HEAD)
                 .bind(org.uuid())
                 .bind([0u8; 32].as_slice())
-                .bind(now.micros())
                 .fetch_one(&mut *tx)
                 .await?;
             let mut head = AuditHead::try_from(found)?;
@@ -407,6 +405,16 @@ impl Store {
         .fetch_all(pool)
         .await)?;
         rows.into_iter().map(TryInto::try_into).collect()
+    }
+
+    /// Every organization that there is or that has a chain.
+    pub async fn audit_organizations(&self) -> Result<Vec<OrgId>, StoreError> {
+        let ids: Vec<Uuid> = on!(&self.db, pool => sqlx::query_scalar(
+            "select id from organizations union select org_id from audit_heads",
+        )
+        .fetch_all(pool)
+        .await)?;
+        Ok(ids.into_iter().map(OrgId::from_uuid).collect())
     }
 
     /// The events after `seq` in the order of the chain, at most `limit`.

@@ -38,7 +38,11 @@ impl Store {
     }
 
     /// Who holds the leases at `now` whose names begin with `prefix`: name and owner, by name.
-    pub async fn leases(&self, prefix: &str, now: Timestamp) -> Result<Vec<(String, String)>, StoreError> {
+    pub async fn leases(
+        &self,
+        prefix: &str,
+        now: Timestamp,
+    ) -> Result<Vec<(String, String)>, StoreError> {
         // The last character's successor bounds the prefix on both databases, whatever their collation of `like`.
         let end = format!("{prefix}\u{10ffff}");
         let rows: Vec<(String, String)> = on!(&self.db, pool => sqlx::query_as(

@@ -60,7 +60,10 @@ impl Store {
                 let _turn = writing.lock().await;
                 // The steps run as savepoints of one transaction, whose write lock keeps other processes out.
                 let mut tx = pool.begin_with("begin immediate").await?;
-                migrator(|step| step.sqlite).run(&mut *tx).await?;
+                // `run` takes a connection too, but its future is then not `Send` in the eyes of the compiler.
+                migrator(|step| step.sqlite)
+                    .run_direct(None, &mut *tx, false)
+                    .await?;
                 tx.commit().await?;
             }
             // The migrator takes an advisory lock.

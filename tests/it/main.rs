@@ -9,7 +9,9 @@
     reason = "a test says what went wrong by failing"
 )]
 
+mod audit;
 mod harness;
 mod integrations;
 mod mcp;
 mod sandbox;
+mod store;

@@ -1,4 +1,6 @@
 //! What the tests stand on.
 
+pub mod database;
 pub mod fixtures;
+pub mod rows;
 pub mod upstream;

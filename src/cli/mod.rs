@@ -1,0 +1,129 @@
+//! The commands (design 2.1). Standard output is data: aligned text for people, one JSON object a line with `--json`.
+//! Everything said to a human besides goes to standard error.
+
+mod admin;
+mod audit;
+mod demo;
+mod output;
+mod serving;
+mod tour;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::telemetry;
+
+/// Connects a team's business systems to any AI client over the Model Context Protocol.
+#[derive(Parser)]
+#[command(name = "workbench-mcp", version, propagate_version = true)]
+pub struct Cli {
+    /// The settings file; `workbench.toml` here when there is one.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The whole product on an embedded database with a sandbox in place of the providers.
+    Demo(demo::Demo),
+    /// MCP over HTTP, web pages, callbacks.
+    Serve,
+    /// MCP over standard input and output, for one local person.
+    Stdio(serving::Stdio),
+    /// People.
+    #[command(subcommand)]
+    Users(admin::Users),
+    /// Personal access tokens.
+    #[command(subcommand)]
+    Tokens(admin::Tokens),
+    /// OAuth apps at the providers.
+    #[command(subcommand)]
+    Apps(admin::Apps),
+    /// Switches of integrations.
+    #[command(subcommand)]
+    Integrations(admin::Integrations),
+    /// Connected accounts.
+    #[command(subcommand)]
+    Connections(admin::Connections),
+    /// The audit log.
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    /// The vault's keys.
+    #[command(subcommand)]
+    Keys(admin::Keys),
+    /// Writes the schemas of all tools into `tool-schemas/`.
+    Schemas(serving::Schemas),
+    /// Brings the database up to date.
+    Migrate(serving::Migrate),
+    /// Says what of a set-up works and what does not.
+    Doctor,
+}
+
+/// Machines read one JSON object a line.
+#[derive(Args, Clone, Copy)]
+struct Json {
+    /// One JSON object a line instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs a command line; the exit code is 0 for success, 1 for a failure that was told on standard error.
+pub async fn run(cli: Cli) -> ExitCode {
+    match dispatch(cli).await {
+        Ok(code) => code,
+        Err(error) => {
+            output::tell(&format!("workbench-mcp: {}", output::chain(&error)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    let environment = std::env::vars().collect::<Vec<_>>();
+    let config = Config::load(environment, cli.config.as_deref())?;
+    let quiet = match &cli.command {
+        Command::Serve | Command::Stdio(_) | Command::Demo(_) => config.log.clone(),
+        // A command of a few lines is not interrupted by the log.
+        _ if std::env::var_os("WORKBENCH_LOG").is_none() => "warn".to_owned(),
+        _ => config.log.clone(),
+    };
+    telemetry::log(&quiet, config.log_json).map_err(anyhow::Error::msg)?;
+    match cli.command {
+        Command::Demo(demo) => demo.run(config).await,
+        Command::Serve => serving::serve(&config).await,
+        Command::Stdio(stdio) => stdio.run(&config).await,
+        Command::Schemas(schemas) => schemas.run(),
+        Command::Migrate(migrate) => migrate.run(&config).await,
+        Command::Doctor => serving::doctor(&config).await,
+        Command::Keys(admin::Keys::Generate { id }) => admin::generate_key(&id),
+        Command::Users(command) => with_app(&config, async |app| command.run(app).await).await,
+        Command::Tokens(command) => with_app(&config, async |app| command.run(app).await).await,
+        Command::Apps(command) => with_app(&config, async |app| command.run(app).await).await,
+        Command::Integrations(command) => {
+            with_app(&config, async |app| command.run(app).await).await
+        }
+        Command::Connections(command) => {
+            with_app(&config, async |app| command.run(app).await).await
+        }
+        Command::Audit(command) => with_app(&config, async |app| command.run(app).await).await,
+        Command::Keys(command) => with_app(&config, async |app| command.run(app).await).await,
+    }
+}
+
+/// Runs a command on the built product, and takes it down in order whatever the command did.
+async fn with_app(
+    config: &Config,
+    command: impl AsyncFnOnce(&App) -> anyhow::Result<ExitCode>,
+) -> anyhow::Result<ExitCode> {
+    let app = App::start(config, Clock::System).await?;
+    let done = command(&app).await;
+    app.stop().await;
+    done
+}
