@@ -26,16 +26,19 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use rmcp::model::RequestStateCodec;
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
 use crate::caller::Caller;
 use crate::calls::Calls;
 use crate::clock::Clock;
 use crate::links::Links;
+use crate::store::Store;
 
 pub use http::{Body, Service, service};
 pub use publish::{published, tool_json};
-pub use sessions::Sessions;
 pub use stdio::serve_stdio;
+
+use sessions::Sessions;
 
 /// Asks whether a caller's credential still holds; open streams end when it does not.
 pub type StillAllowed = Arc<dyn Fn(Caller) -> BoxFuture<'static, bool> + Send + Sync>;
@@ -49,9 +52,9 @@ pub struct Options {
     /// The time.
     pub clock: Clock,
     /// Keys that sign what clients carry between two rounds of a request, by id; the first one signs.
-    pub state_keys: Vec<(String, [u8; 32])>,
-    /// The sessions of the older protocol revisions.
-    pub sessions: Sessions,
+    pub state_keys: Vec<(String, Zeroizing<[u8; 32]>)>,
+    /// Where the sessions of the older protocol revisions are kept.
+    pub store: Store,
     /// More hosts to answer to, as `host` or `host:port`.
     pub hosts: Vec<String>,
     /// More browser origins to admit, as `scheme://host[:port]`; `:*` stands for any port.
@@ -104,7 +107,7 @@ impl Server {
             gate: gate::Gate::new(&options.links, &options.hosts, &options.origins),
             streams: streams::Streams::default(),
             sse: sse::Peers::default(),
-            sessions: options.sessions,
+            sessions: Sessions::new(options.store, options.clock.clone()),
             calls: options.calls,
             links: options.links,
             clock: options.clock,

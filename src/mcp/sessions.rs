@@ -16,14 +16,14 @@ const NOTED: Duration = Duration::from_mins(5);
 
 /// Everyone's sessions.
 #[derive(Clone, Debug)]
-pub struct Sessions {
+pub(super) struct Sessions {
     store: Store,
     clock: Clock,
 }
 
 impl Sessions {
     /// The sessions in `store`.
-    pub const fn new(store: Store, clock: Clock) -> Self {
+    pub(super) const fn new(store: Store, clock: Clock) -> Self {
         Self { store, clock }
     }
 

@@ -49,6 +49,7 @@ pub(super) async fn call(
         ]),
         "test_error_handling" => {
             return built::<CallToolResult>(json!({
+                "resultType": "complete",
                 "content": [text("This tool intentionally returns an error for testing")],
                 "isError": true
             }))
@@ -96,8 +97,10 @@ pub(super) async fn call(
         "test_streaming_elicitation" => {
             let question = rounds::form("What is your name?", "name", "string");
             return match rounds::answer(request.input_responses.as_ref(), "user_name") {
-                Some(_) => built::<CallToolResult>(json!({ "content": [text("Thank you.")] }))
-                    .map(Into::into),
+                Some(_) => built::<CallToolResult>(
+                    json!({ "resultType": "complete", "content": [text("Thank you.")] }),
+                )
+                .map(Into::into),
                 None => {
                     rounds::input_required(json!({ "user_name": question }), None).map(Into::into)
                 }
@@ -107,7 +110,7 @@ pub(super) async fn call(
         "test_trigger_prompt_change" => pretend(Change::Prompts),
         _ => json!([text("This is a simple text response for testing.")]),
     };
-    built::<CallToolResult>(json!({ "content": content })).map(Into::into)
+    built::<CallToolResult>(json!({ "resultType": "complete", "content": content })).map(Into::into)
 }
 
 /// What the client answers to a request of ours, as the revisions before 2026-07-28 make them within a call.

@@ -163,7 +163,10 @@ async fn malformed_messages_are_named() {
         );
     }
     let plain = rig
-        .post(&rig.alice)
+        .http
+        .post(format!("{}/mcp", rig.url))
+        .bearer_auth(&rig.alice)
+        .header("accept", "application/json, text/event-stream")
         .header("content-type", "text/plain")
         .body("{}");
     assert_eq!(read(plain).await.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
