@@ -107,17 +107,27 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate(migrate) => migrate.run(&config).await,
         Command::Doctor => serving::doctor(&config).await,
         Command::Keys(admin::Keys::Generate { id }) => admin::generate_key(&id),
-        Command::Users(command) => with_app(&config, async |app| command.run(app).await).await,
-        Command::Tokens(command) => with_app(&config, async |app| command.run(app).await).await,
-        Command::Apps(command) => with_app(&config, async |app| command.run(app).await).await,
+        Command::Users(command) => {
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
+        }
+        Command::Tokens(command) => {
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
+        }
+        Command::Apps(command) => {
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
+        }
         Command::Integrations(command) => {
-            with_app(&config, async |app| command.run(app).await).await
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
         }
         Command::Connections(command) => {
-            with_app(&config, async |app| command.run(app).await).await
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
         }
-        Command::Audit(command) => with_app(&config, async |app| command.run(app).await).await,
-        Command::Keys(command) => with_app(&config, async |app| command.run(app).await).await,
+        Command::Audit(command) => {
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
+        }
+        Command::Keys(command) => {
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
+        }
     }
 }
 
