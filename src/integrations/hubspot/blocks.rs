@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use futures_util::future::try_join;
+use futures_util::future::{join, try_join};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -171,9 +171,12 @@ impl ContextBlock for Object {
             return Err(absent(&target));
         };
         let mut values = Map::new();
-        for (name, value) in &record.properties {
-            if let Some(value) = value.as_deref().filter(|value| !value.is_empty()) {
-                values.insert(name.clone(), json!(text::visible(value.to_owned())));
+        let mut truncated = false;
+        for name in record.properties.keys() {
+            let (value, cut) = records::shown(record.get(name), cx.max_chars / 4);
+            truncated |= cut;
+            if !value.is_empty() {
+                values.insert(name.clone(), json!(value));
             }
         }
         let url = records::url(cx, target.kind.type_id(), &record.id);
@@ -183,6 +186,7 @@ impl ContextBlock for Object {
         Ok(Content {
             version: Some(record.updated_at).filter(|version| !version.is_empty()),
             url,
+            truncated,
             ..Content::text(pretty(&body))
         })
     }
@@ -230,19 +234,30 @@ impl ContextBlock for Schema {
             }
         };
         let (properties, pipelines) = try_join(records::properties(cx, &kind), pipelines).await?;
-        let properties: Vec<_> = properties
-            .iter()
-            .filter(|own| !own.hidden)
-            .map(describe::property_item)
-            .collect();
+        let mut room = cx.max_chars;
+        let mut truncated = false;
+        let mut shown = Vec::new();
+        for property in properties.iter().filter(|own| !own.hidden) {
+            let item = json!(describe::property_item(property));
+            let size = pretty(&item).len();
+            truncated |= size > room;
+            if truncated {
+                break;
+            }
+            room -= size;
+            shown.push(item);
+        }
         let pipelines: Vec<_> = pipelines
             .iter()
             .map(|own| describe::pipeline_item(cx, own))
             .collect();
         let body = json!({
-            "type": kind.label(), "properties": properties, "pipelines": pipelines,
+            "type": kind.label(), "properties": shown, "pipelines": pipelines,
         });
-        Ok(Content::text(pretty(&body)))
+        Ok(Content {
+            truncated,
+            ..Content::text(pretty(&body))
+        })
     }
 
     async fn complete(
@@ -374,11 +389,12 @@ impl ContextBlock for ListMembers {
     async fn read(self, cx: &Cx) -> Result<Content, ToolError> {
         let id = record_id(&self.id)
             .ok_or_else(|| ToolError::Invalid("the id of a list is a number".to_owned()))?;
-        let (list, page) = try_join(
+        let (list, page) = join(
             lists::get(cx, &id, false),
             lists::members(cx, &id, MEMBERS, None),
         )
-        .await?;
+        .await;
+        let (list, page) = (list?, page?);
         let kind = Kind::find(cx, &list.object_type_id).await?;
         kind.may_read(cx)?;
         let fields = kind.fields();
@@ -397,7 +413,12 @@ impl ContextBlock for ListMembers {
             let _ = write!(out, ",{name}");
         }
         out.push_str("\r\n");
+        let mut truncated = page.after().is_some();
         for id in &ids {
+            if out.len() > cx.max_chars {
+                truncated = true;
+                break;
+            }
             let Some(record) = found.iter().find(|record| record.id == *id) else {
                 continue;
             };
@@ -410,7 +431,7 @@ impl ContextBlock for ListMembers {
         Ok(Content {
             version: list.updated_at.clone(),
             url: lists::url(cx, &id),
-            truncated: page.after().is_some(),
+            truncated,
             ..Content::text(out)
         })
     }
@@ -429,7 +450,9 @@ impl ContextBlock for ListMembers {
 /// A value between commas (RFC 4180). What a spreadsheet would take for a formula gets a quote in front.
 fn cell(value: &str) -> String {
     let (value, _) = records::shown(value, 500);
-    let formula = value.starts_with(['=', '+', '-', '@']) && value.parse::<f64>().is_err();
+    // Phone numbers and amounts begin with a sign too, but say nothing that a spreadsheet could run.
+    let formula = value.starts_with(['=', '@'])
+        || value.starts_with(['+', '-']) && value.contains(char::is_alphabetic);
     let value = if formula { format!("'{value}") } else { value };
     if value.contains(['"', ',', '\n', '\r']) {
         format!("\"{}\"", value.replace('"', "\"\""))
@@ -502,6 +525,8 @@ mod tests {
             ("say \"hi\"", "\"say \"\"hi\"\"\""),
             ("=1+1", "'=1+1"),
             ("-12.5", "-12.5"),
+            ("+44 20 7946", "+44 20 7946"),
+            ("-cmd()", "'-cmd()"),
         ] {
             assert_eq!(cell(value), expected);
         }

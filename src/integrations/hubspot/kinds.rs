@@ -332,13 +332,14 @@ impl Kind {
         }
         if is_type_id(&name) {
             return Ok(Self::Custom(Custom {
-                type_id: Some(name.clone()),
+                // The web app knows the number only.
+                type_id: name.contains('-').then(|| name.clone()),
                 label: name.clone(),
                 segment: name,
                 title: Vec::new(),
             }));
         }
-        if name.is_empty() || name.contains(['/', ' ', '.']) && !cx.granted.has(SCHEMAS_READ) {
+        if name.is_empty() {
             return Err(unknown(&name, &[]));
         }
         cx.require(SCHEMAS_READ)?;
@@ -465,19 +466,45 @@ pub(super) struct Target {
 impl Target {
     /// Reads `contacts/101`.
     pub(super) async fn find(cx: &Cx, text: &str, argument: &str) -> Result<Self, ToolError> {
-        let (name, id) = text
-            .trim()
-            .rsplit_once('/')
-            .ok_or_else(|| not_a_record(argument, text))?;
-        let id = record_id(id).ok_or_else(|| not_a_record(argument, text))?;
+        let (name, id) = parts(text, argument)?;
         let kind = Kind::find(cx, name).await?;
         Ok(Self { kind, id })
+    }
+
+    /// Reads several; a type that several name is looked up once.
+    pub(super) async fn find_all(
+        cx: &Cx,
+        texts: &[&str],
+        argument: &str,
+    ) -> Result<Vec<Self>, ToolError> {
+        let mut known: Vec<(&str, Kind)> = Vec::new();
+        let mut found = Vec::new();
+        for text in texts {
+            let (name, id) = parts(text, argument)?;
+            let kind = if let Some((_, kind)) = known.iter().find(|(own, _)| *own == name) {
+                kind.clone()
+            } else {
+                let kind = Kind::find(cx, name).await?;
+                known.push((name, kind.clone()));
+                kind
+            };
+            found.push(Self { kind, id });
+        }
+        Ok(found)
     }
 
     /// As tools name it.
     pub(super) fn text(&self) -> String {
         format!("{}/{}", self.kind.segment(), self.id)
     }
+}
+
+/// Type and id of `contacts/101`.
+fn parts<'a>(text: &'a str, argument: &str) -> Result<(&'a str, String), ToolError> {
+    text.trim()
+        .rsplit_once('/')
+        .and_then(|(name, id)| Some((name, record_id(id)?)))
+        .ok_or_else(|| not_a_record(argument, text))
 }
 
 fn not_a_record(argument: &str, text: &str) -> ToolError {

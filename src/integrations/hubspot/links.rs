@@ -77,13 +77,16 @@ impl Tool for LinkRecords {
                 Some(_) => &["batch", "create"],
                 None => &["batch", "associate", "default"],
             };
-            let answer: Page<Value> = cx
+            let answer: Result<Page<Value>, ProviderError> = cx
                 .api
                 .post(&ends.path(kind, tail))
                 .json(&json!({ "inputs": inputs }))
                 .send()
-                .await?;
-            if answer.results.is_empty() && !answer.errors.is_empty() {
+                .await;
+            let Some(answer) = unless_some_done(answer, kind, &mut output)? else {
+                continue;
+            };
+            if output.items.is_empty() && answer.results.is_empty() && !answer.errors.is_empty() {
                 return Err(ProviderError::Invalid {
                     message: records::complaints(&answer.errors).join("; "),
                 }
@@ -136,11 +139,15 @@ impl Tool for UnlinkRecords {
                     vec![json!({ "from": from, "to": to.collect::<Vec<_>>() })],
                 ),
             };
-            cx.api
+            let answer = cx
+                .api
                 .post(&ends.path(kind, tail))
                 .json(&json!({ "inputs": inputs }))
                 .done()
-                .await?;
+                .await;
+            if unless_some_done(answer, kind, &mut output)?.is_none() {
+                continue;
+            }
             for id in ids {
                 output
                     .items
@@ -148,6 +155,23 @@ impl Tool for UnlinkRecords {
             }
         }
         Ok(output)
+    }
+}
+
+/// A refusal, unless other types were done before: then the answer says what was and what was not.
+fn unless_some_done<T>(
+    answer: Result<T, ProviderError>,
+    kind: &Kind,
+    output: &mut Output,
+) -> Result<Option<T>, ToolError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if output.items.is_empty() => Err(error.into()),
+        Err(error) => {
+            let text = format!("{} were left as they are: {error}", kind.label());
+            output.warnings.push(text);
+            Ok(None)
+        }
     }
 }
 
@@ -168,8 +192,8 @@ impl Ends {
         let from = Target::find(cx, from, "from").await?;
         from.kind.may_write(cx)?;
         let mut groups: Vec<(Kind, Vec<String>)> = Vec::new();
-        for text in to {
-            let target = Target::find(cx, text, "to").await?;
+        let to: Vec<&str> = to.iter().map(String::as_str).collect();
+        for target in Target::find_all(cx, &to, "to").await? {
             let segment = target.kind.segment().to_owned();
             match groups
                 .iter_mut()
@@ -210,7 +234,7 @@ impl Ends {
 
     fn item(&self, cx: &Cx, kind: &Kind, id: &str, label: &str, outcome: &str) -> Item {
         records::head(cx, kind, id)
-            .field("type", kind.segment())
+            .field("type", kind.label())
             .field("outcome", outcome)
             .field("from", self.from.text())
             .field("label", label)
@@ -237,7 +261,7 @@ impl Ends {
                 label => labels.iter().any(|own| own.eq_ignore_ascii_case(label)),
             };
             let item = records::head(cx, kind, id)
-                .field("type", kind.segment())
+                .field("type", kind.label())
                 .field("from", self.from.text())
                 .field("would", would(has))
                 .field("linked_now", link.is_some())

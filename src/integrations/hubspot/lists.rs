@@ -158,14 +158,19 @@ pub(super) async fn search(
 }
 
 /// One list.
-pub(super) async fn get(cx: &Cx, id: &str, filters: bool) -> Result<List, ProviderError> {
-    let answer: ListAnswer = cx
+pub(super) async fn get(cx: &Cx, id: &str, filters: bool) -> Result<List, ToolError> {
+    let answer: Result<ListAnswer, ProviderError> = cx
         .api
         .get(&["crm", "v3", "lists", id])
         .query("includeFilters", filters)
         .send()
-        .await?;
-    Ok(answer.list)
+        .await;
+    match answer {
+        Err(ProviderError::NotFound) => Err(ToolError::NotFound(format!(
+            "there is no list {id}; hubspot_get_lists without list_id finds lists by name"
+        ))),
+        answer => Ok(answer?.list),
+    }
 }
 
 /// A page of members.

@@ -98,8 +98,8 @@ impl Tool for LogActivity {
         let mut associations = Vec::new();
         let mut on = Vec::new();
         let mut known: Vec<(String, Value)> = Vec::new();
-        for text in &self.on {
-            let target = Target::find(cx, text, "on").await?;
+        let targets: Vec<&str> = self.on.iter().map(String::as_str).collect();
+        for target in Target::find_all(cx, &targets, "on").await? {
             let segment = target.kind.segment().to_owned();
             let spec = if let Some((_, spec)) = known.iter().find(|(own, _)| *own == segment) {
                 spec.clone()

@@ -119,16 +119,22 @@ impl Record {
 
     /// The name of the record, from the properties that name its kind.
     pub(super) fn title(&self, properties: &[String]) -> String {
-        let parts: Vec<&str> = properties
+        // Addresses tell apart what has the same name.
+        let (addresses, names): (Vec<&String>, Vec<&String>) = properties
             .iter()
-            .map(|name| self.get(name))
-            .filter(|value| !value.is_empty())
-            .collect();
-        if parts.is_empty() {
-            format!("#{}", self.id)
-        } else {
-            crate::kit::text::clip(&parts.join(" "), 120)
-        }
+            .filter(|name| !self.get(name).is_empty())
+            .partition(|name| matches!(name.as_str(), "email" | "domain"));
+        let join = |names: &[&String]| {
+            let values: Vec<&str> = names.iter().map(|name| self.get(name)).collect();
+            values.join(" ")
+        };
+        let title = match (names.is_empty(), addresses.is_empty()) {
+            (true, true) => format!("#{}", self.id),
+            (true, false) => join(&addresses),
+            (false, true) => join(&names),
+            (false, false) => format!("{} ({})", join(&names), join(&addresses)),
+        };
+        crate::kit::text::clip(&title, 120)
     }
 }
 

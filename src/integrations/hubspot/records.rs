@@ -280,7 +280,7 @@ impl Expand {
         let all = wanted.iter().map(|expand| expand.read(cx, from, &ids));
         let mut warnings = Vec::new();
         for (expand, read) in wanted.iter().zip(futures_util::future::join_all(all).await) {
-            let label = expand.kind.segment();
+            let label = expand.kind.label();
             match read {
                 Err(error) => warnings.push(format!("linked {label} are missing: {error}")),
                 Ok(mut rows) => {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::kit::error::ToolError;
+use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::output::Output;
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
 
@@ -131,12 +131,16 @@ impl Tool for MergeRecords {
         if cx.dry_run {
             return plan(cx, &kind, primary, duplicate).await;
         }
-        let record: Record = cx
+        let merged: Result<Record, ProviderError> = cx
             .api
             .post(&["crm", "v3", "objects", kind.segment(), "merge"])
             .json(&json!({ "primaryObjectId": primary, "objectIdToMerge": duplicate }))
             .send()
-            .await?;
+            .await;
+        let record = match merged {
+            Err(ProviderError::NotFound) => return Err(absent(&kind, &primary, &duplicate)),
+            merged => merged?,
+        };
         let mut item = records::head(cx, &kind, &record.id);
         item.set("outcome", "merged");
         item.set("name", record.title(&kind.title()));
@@ -150,6 +154,13 @@ impl Tool for MergeRecords {
         }
         Ok(output)
     }
+}
+
+fn absent(kind: &Kind, primary: &str, duplicate: &str) -> ToolError {
+    ToolError::NotFound(format!(
+        "{} {primary} or {duplicate} does not exist or is not visible to this connection",
+        kind.label()
+    ))
 }
 
 /// Both records, and what the merged one would say.
@@ -169,12 +180,7 @@ async fn plan(
         .filter_map(|id| found.iter().find(|record| record.id == *id))
         .collect();
     let [primary, duplicate] = both.as_slice() else {
-        return Err(ToolError::NotFound(format!(
-            "{} {} or {} does not exist or is not visible to this connection",
-            kind.label(),
-            ids[0],
-            ids[1]
-        )));
+        return Err(absent(kind, &ids[0], &ids[1]));
     };
     let mut output = Output::default();
     for (record, would) in [(primary, "keep"), (duplicate, "merge away")] {

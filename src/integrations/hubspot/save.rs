@@ -57,7 +57,7 @@ struct Input {
     /// Values
     #[schemars(schema_with = "object")]
     properties: Map<String, Value>,
-    /// companies/201[:label]
+    /// companies/201 or companies/201:label
     #[serde(default)]
     links: Vec<String>,
 }
@@ -89,7 +89,7 @@ impl Tool for SaveRecords {
     const SCOPES: Needs = WRITE_ANY;
     const AUDIT: AuditArgs = AuditArgs {
         plain: &["mode", "object_type", "match_property"],
-        dropped: &["records"],
+        dropped: &[],
     };
 
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
@@ -389,18 +389,19 @@ async fn linked(
     kind: &Kind,
     drafts: Vec<(Draft, &[String])>,
 ) -> Result<Vec<Draft>, ToolError> {
-    let mut targets = Vec::new();
-    for (_, links) in &drafts {
-        let mut own = Vec::new();
-        for text in *links {
-            // A label may itself hold a colon; an id holds none.
-            let (record, label) = text.split_once(':').unwrap_or((text, ""));
-            own.push((Target::find(cx, record, "links").await?, label.trim()));
-        }
-        targets.push(own);
-    }
+    // A label may itself hold a colon; a type and an id hold none.
+    let split = |text: &'_ String| {
+        let (record, label) = text.split_once(':').unwrap_or((text, ""));
+        (record.to_owned(), label.trim().to_owned())
+    };
+    let written: Vec<(String, String)> = drafts
+        .iter()
+        .flat_map(|(_, links)| links.iter().map(split))
+        .collect();
+    let named: Vec<&str> = written.iter().map(|(record, _)| record.as_str()).collect();
+    let targets = Target::find_all(cx, &named, "links").await?;
     let mut kinds: Vec<Kind> = Vec::new();
-    for (target, _) in targets.iter().flatten() {
+    for target in &targets {
         if !kinds
             .iter()
             .any(|kind| kind.segment() == target.kind.segment())
@@ -412,19 +413,20 @@ async fn linked(
         .iter()
         .map(|to| records::association_types(cx, kind, to));
     let types: Vec<Vec<AssociationType>> = try_join_all(types).await?;
+    let mut links = targets.into_iter().zip(written);
     let mut checked = Vec::new();
-    for ((mut draft, _), own) in drafts.into_iter().zip(targets) {
-        for (to, label) in own {
+    for (mut draft, own) in drafts {
+        for (to, (_, label)) in links.by_ref().take(own.len()) {
             let at = kinds
                 .iter()
                 .position(|kind| kind.segment() == to.kind.segment());
             let types = at
                 .and_then(|at| types.get(at))
                 .map_or(&[][..], Vec::as_slice);
-            let spec = records::association(types, label, kind, &to.kind)?;
+            let spec = records::association(types, &label, kind, &to.kind)?;
             draft.links.push(Link {
                 spec: records::association_spec(spec),
-                label: label.to_owned(),
+                label,
                 to,
             });
         }
