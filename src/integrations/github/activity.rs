@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::auth::REPO;
 use super::model::{Commit, Issue, Release, Repository, login};
 use super::names::{Repo, instant_argument, seconds};
-use super::read::{self, PAGE, has_next, optional, seen};
+use super::read::{self, PAGE, has_next, seen};
 use super::search::word;
 use crate::kit::Timestamp;
 use crate::kit::args::Limit;
@@ -227,8 +227,7 @@ pub(super) struct Event {
     url: String,
 }
 
-/// Reads all pages of a list, but not more than [`MAX_PAGES`]. Says whether that was all. `None` when the list does not
-/// exist: an empty repository has no commits (409), a repository may have no issues (410).
+/// Reads all pages of a list, but not more than [`MAX_PAGES`]. Says whether that was all.
 async fn pages<T: serde::de::DeserializeOwned>(
     request: impl Fn() -> Request,
 ) -> Result<(Vec<T>, bool), ProviderError> {
@@ -282,7 +281,13 @@ pub(super) async fn gather(
             other => other,
         }
     };
-    let issues = async { Ok(optional(issues.await)?.unwrap_or((Vec::new(), true))) };
+    let issues = async {
+        match issues.await {
+            // A repository whose issues are switched off.
+            Err(ProviderError::Invalid { .. }) => Ok((Vec::new(), true)),
+            other => other,
+        }
+    };
     let (commits, issues, releases) = join3(commits, issues, releases).await;
     let what = format!("repository {repo}");
     let (commits, all_commits) = seen(cx, &what, commits)?;
@@ -347,22 +352,19 @@ fn of_issue(repo: &Repo, issue: &Issue, period: Period) -> Vec<Event> {
     };
     let mut events = Vec::new();
     let opened = period.has(Some(&issue.created_at));
-    match &issue.pull_request {
-        Some(pull) => {
-            if let Some(at) = pull.merged_at.as_deref().filter(|at| period.has(Some(at))) {
-                events.push(event(Kind::MergedPull, at));
-            } else if opened {
-                events.push(event(Kind::OpenedPull, &issue.created_at));
-            }
+    if let Some(pull) = &issue.pull_request {
+        if let Some(at) = pull.merged_at.as_deref().filter(|at| period.has(Some(at))) {
+            events.push(event(Kind::MergedPull, at));
+        } else if opened {
+            events.push(event(Kind::OpenedPull, &issue.created_at));
         }
-        None => {
-            if opened {
-                events.push(event(Kind::OpenedIssue, &issue.created_at));
-            }
-            if let Some(at) = issue.closed_at.as_deref().filter(|at| period.has(Some(at))) {
-                events.push(event(Kind::ClosedIssue, at));
-            }
-        }
+        return events;
+    }
+    if opened {
+        events.push(event(Kind::OpenedIssue, &issue.created_at));
+    }
+    if let Some(at) = issue.closed_at.as_deref().filter(|at| period.has(Some(at))) {
+        events.push(event(Kind::ClosedIssue, at));
     }
     events
 }

@@ -110,6 +110,10 @@ pub(super) fn identify(cx: &Cx) -> BoxFuture<'_, Result<Account, ToolError>> {
 pub(super) fn classify(failure: &Failure<'_>) -> Option<ProviderError> {
     match failure.status {
         403 | 429 => rate_limit(failure).or_else(|| forbidden(failure)),
+        // "Issues has been disabled in this repository." is no missing record.
+        410 => Some(ProviderError::Invalid {
+            message: failure.message(),
+        }),
         422 => Some(ProviderError::Invalid {
             message: validation(failure),
         }),
@@ -210,7 +214,7 @@ mod tests {
     fn classified(
         status: u16,
         headers: &[(&'static str, &'static str)],
-        body: Value,
+        body: &Value,
     ) -> Option<ProviderError> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
@@ -219,7 +223,7 @@ mod tests {
         classify(&Failure {
             status,
             headers: &map,
-            body: &body,
+            body,
         })
     }
 
@@ -230,18 +234,21 @@ mod tests {
         let reset = ("x-ratelimit-reset", "1795176725");
         let remaining = ("x-ratelimit-remaining", "0");
         assert_eq!(
-            classified(403, &[remaining, reset, date], json!({})),
+            classified(403, &[remaining, reset, date], &json!({})),
             limited(725)
         );
-        assert_eq!(classified(429, &[remaining, reset], json!({})), limited(60));
+        assert_eq!(
+            classified(429, &[remaining, reset], &json!({})),
+            limited(60)
+        );
         let secondary = json!({"message": "You have exceeded a secondary rate limit."});
         assert_eq!(
-            classified(403, &[("retry-after", "90")], secondary.clone()),
+            classified(403, &[("retry-after", "90")], &secondary),
             limited(90)
         );
-        assert_eq!(classified(403, &[], secondary), limited(60));
+        assert_eq!(classified(403, &[], &secondary), limited(60));
         assert_eq!(
-            classified(403, &[], json!({"message": "Must have admin rights"})),
+            classified(403, &[], &json!({"message": "Must have admin rights"})),
             None
         );
     }
@@ -259,20 +266,20 @@ mod tests {
             "contents=write; pull_requests=write",
         );
         assert_eq!(
-            classified(403, &[accepted], integration.clone()),
+            classified(403, &[accepted], &integration),
             missing(&["contents:write", "pull_requests:write"])
         );
-        assert_eq!(classified(403, &[], integration), missing(&[]));
+        assert_eq!(classified(403, &[], &integration), missing(&[]));
         let headers = [
             ("x-oauth-scopes", "read:org, gist"),
             ("x-accepted-oauth-scopes", "repo, public_repo"),
         ];
         assert_eq!(
-            classified(403, &headers, json!({})),
+            classified(403, &headers, &json!({})),
             missing(&["repo", "public_repo"])
         );
         assert_eq!(
-            classified(403, &[headers[1], ("x-oauth-scopes", "repo")], json!({})),
+            classified(403, &[headers[1], ("x-oauth-scopes", "repo")], &json!({})),
             None
         );
     }
@@ -284,7 +291,7 @@ mod tests {
             "required; url=https://github.com/orgs/acme/sso?authorization_request=A1",
         );
         assert_eq!(
-            classified(403, &[sign_on], json!({})),
+            classified(403, &[sign_on], &json!({})),
             Some(ProviderError::AdminConsentRequired {
                 url: Some("https://github.com/orgs/acme/sso?authorization_request=A1".to_owned())
             })
@@ -298,7 +305,7 @@ mod tests {
             "errors": [{"resource": "Issue", "field": "title", "code": "missing_field"}, {"message": "a pull request already exists"}, "text"]
         });
         assert_eq!(
-            classified(422, &[], body),
+            classified(422, &[], &body),
             Some(ProviderError::Invalid {
                 message:
                     "Validation Failed; title: missing_field; a pull request already exists; text"

@@ -244,12 +244,13 @@ impl ContextBlock for PullBlock {
     async fn read(self, cx: &Cx) -> Result<Content, ToolError> {
         let repo = Repo::of(&self.owner, &self.repo)?;
         let number = number(&self.number)?;
-        let (page, changes) = join(
-            issues::page(cx, &repo, number),
-            pulls::summary(cx, &repo, number),
-        )
-        .await;
-        let ((mut text, thread, cut), (summary, version)) = (page?, changes?);
+        let (mut text, mut thread, cut) = issues::page(cx, &repo, number).await?;
+        let Some(pull) = thread.pull.take() else {
+            return Err(ToolError::NotFound(format!(
+                "#{number} of {repo} is an issue and not a pull request"
+            )));
+        };
+        let (summary, version) = pulls::summary(cx, &repo, pull).await?;
         // The changes stand before the discussion, so that a cut costs old comments and not the summary.
         let at = text.find("\n## Comments").unwrap_or(text.len());
         text.insert_str(at, &summary);

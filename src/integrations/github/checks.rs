@@ -6,11 +6,11 @@ use serde::Deserialize;
 
 use super::auth::REPO;
 use super::cut::Budget;
-use super::model::{
-    CheckRun, CheckRuns, CombinedStatus, Job, Jobs, Run, Runs, Status, is_failure, verdict,
-};
 use super::names::Repo;
 use super::read::{self, PAGE, seen};
+use super::verdicts::{
+    CheckRun, CheckRuns, CombinedStatus, Job, Jobs, Run, Runs, Status, is_failure, verdict,
+};
 use crate::kit::args::Limit;
 use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::output::{Item, Output};
@@ -200,9 +200,12 @@ impl GetChecks {
                     item.set("log", budget.take(&lines, 12_000));
                 }
                 // Logs are kept for a time only, and are elsewhere than the API.
-                Some(Err(error)) if read::is_partial(&error) || is_elsewhere(&error) => output
-                    .warnings
-                    .push(format!("log of `{}`: {error}", job.name)),
+                Some(Err(error)) if read::is_partial(&error) || is_elsewhere(&error) => {
+                    output.warnings.push(format!(
+                        "the log of `{}` could not be read: {error}",
+                        job.name
+                    ));
+                }
                 Some(Err(error)) => return Err(error.into()),
                 None => item.set("log_left_out", "give `run` to see it"),
             }

@@ -2,6 +2,7 @@
 //! read it without GitHub and it is fetched again only where it changed.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,8 @@ const USUAL: [&str; 2] = ["/README*", "docs/**/*.{md,mdx,markdown,rst,adoc,txt}"
 const MAX_DOCUMENTS: usize = 300;
 /// Largest document, in bytes.
 const MAX_DOCUMENT_BYTES: u64 = 512 * 1024;
+/// Most text of one collection, in bytes: a connection's records have room for a few of that size.
+const MAX_COLLECTION_BYTES: u64 = 16 * 1024 * 1024;
 /// Documents fetched before they are stored.
 const BATCH: usize = 20;
 /// Most paths of each kind that an answer lists.
@@ -64,7 +67,7 @@ impl Tool for ImportDocs {
     const EFFECT: Effect = Effect::Write { idempotent: true };
     const SCOPES: Needs = REPO;
     const AUDIT: AuditArgs = AuditArgs {
-        plain: &["repo", "ref", "collection"],
+        plain: &["repo", "ref"],
         dropped: &[],
     };
 
@@ -205,6 +208,7 @@ impl ImportDocs {
 /// The files that are documents: those that fit a pattern, are not too large and not too many.
 fn select(entries: &[TreeEntry], globs: &[Glob], output: &mut Output) -> BTreeMap<String, String> {
     let mut wanted = BTreeMap::new();
+    let mut bytes = 0;
     let fitting = entries
         .iter()
         .filter(|entry| entry.kind == "blob" && globs.iter().any(|glob| glob.matches(&entry.path)));
@@ -213,15 +217,18 @@ fn select(entries: &[TreeEntry], globs: &[Glob], output: &mut Output) -> BTreeMa
             output
                 .warnings
                 .push(format!("`{}` is too large for a document", entry.path));
-        } else if wanted.len() == MAX_DOCUMENTS {
+            continue;
+        }
+        bytes += entry.size;
+        if wanted.len() == MAX_DOCUMENTS || bytes > MAX_COLLECTION_BYTES {
             output.truncated = true;
             output.warnings.push(format!(
-                "only the first {MAX_DOCUMENTS} documents are taken; give narrower `globs`"
+                "only the first {} documents are taken; give narrower `globs`",
+                wanted.len()
             ));
             break;
-        } else {
-            wanted.insert(entry.path.clone(), entry.sha.clone());
         }
+        wanted.insert(entry.path.clone(), entry.sha.clone());
     }
     wanted
 }
@@ -360,7 +367,7 @@ impl DocsBlock {
                 encode(&self.collection),
                 address.join("/")
             ));
-            text.push_str(&format!("- [{path}]({uri})\n"));
+            let _ = writeln!(text, "- [{path}]({uri})");
         }
         let short = text::clip(&text, cx.max_chars);
         Ok(Content {

@@ -76,15 +76,12 @@ impl Tool for ListTree {
         };
         let recursive = self.depth != 1;
         let base = self.path.trim_matches('/');
-        let (found, offset) = match mark {
-            Some(mark) => {
-                let tree = read::tree(cx, &self.repo, &mark.tree, recursive).await?;
-                (tree, mark.offset)
-            }
-            None => {
-                let tree = read::folder(cx, &self.repo, &self.reference, base, recursive).await?;
-                (tree, 0)
-            }
+        let (found, offset) = if let Some(mark) = mark {
+            let tree = read::tree(cx, &self.repo, &mark.tree, recursive).await?;
+            (tree, mark.offset)
+        } else {
+            let tree = read::folder(cx, &self.repo, &self.reference, base, recursive).await?;
+            (tree, 0)
         };
         let fitting: Vec<(String, &TreeEntry)> = found
             .tree

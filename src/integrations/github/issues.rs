@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use futures_util::future::join;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::auth::REPO;
 use super::cut::Budget;
@@ -46,17 +47,13 @@ enum State {
     All,
 }
 
-/// List issues and pull requests; without repo or org, those involving me.
+/// List issues and pull requests; without repo, those involving me.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListIssues {
-    /// owner/name
+    /// owner/name, or all of an owner.
     #[serde(default)]
-    #[schemars(with = "String")]
-    repo: Option<Repo>,
-    /// Or owner.
-    #[serde(default)]
-    org: String,
+    repo: String,
     #[serde(default)]
     kind: Kind,
     #[serde(default)]
@@ -64,7 +61,7 @@ pub(super) struct ListIssues {
     /// All of.
     #[serde(default)]
     labels: Vec<String>,
-    /// Login or `@me`.
+    /// Or `@me`.
     #[serde(default)]
     assignee: String,
     /// Date, `7d`.
@@ -82,7 +79,7 @@ impl Tool for ListIssues {
     const EFFECT: Effect = Effect::Read;
     const SCOPES: Needs = REPO;
     const AUDIT: AuditArgs = AuditArgs {
-        plain: &["repo", "org", "kind", "state", "labels"],
+        plain: &["repo", "kind", "state"],
         dropped: &[],
     };
 
@@ -92,15 +89,38 @@ impl Tool for ListIssues {
         if !self.assignee.is_empty() {
             word("assignee", &self.assignee)?;
         }
-        match (&self.repo, self.kind) {
+        let place = self.place()?;
+        match (&place, self.kind) {
             // The plain list is fresh and does not count against the small budget of searches.
-            (Some(repo), Kind::Any) => self.listed(cx, repo, since, page).await,
-            _ => self.searched(cx, since, page).await,
+            (Where::Repo(repo), Kind::Any) => self.listed(cx, repo, since, page).await,
+            _ => self.searched(cx, &place, since, page).await,
         }
     }
 }
 
+/// Where to look.
+enum Where<'a> {
+    Repo(Repo),
+    Owner(&'a str),
+    Anywhere,
+}
+
 impl ListIssues {
+    fn place(&self) -> Result<Where<'_>, ToolError> {
+        if self.repo.is_empty() {
+            return Ok(Where::Anywhere);
+        }
+        if self.repo.contains('/') {
+            let repo = Repo::parse(&self.repo).map(Where::Repo);
+            return repo.ok_or_else(|| {
+                ToolError::Invalid(
+                    "`repo` must be written `owner/name`, or be an owner alone".to_owned(),
+                )
+            });
+        }
+        word("repo", &self.repo).map(Where::Owner)
+    }
+
     async fn listed(
         &self,
         cx: &Cx,
@@ -133,8 +153,8 @@ impl ListIssues {
             .query_opt("labels", (!labels.is_empty()).then_some(labels))
             .query_opt("assignee", assignee)
             .query_opt("since", since.map(seconds))
-            .query("per_page", page.per_page)
-            .query("page", page.page)
+            .query("per_page", page.size)
+            .query("page", page.number)
             .answer()
             .await;
         let answer = seen(cx, &format!("repository {repo}"), answer)?;
@@ -145,23 +165,24 @@ impl ListIssues {
     async fn searched(
         &self,
         cx: &Cx,
+        place: &Where<'_>,
         since: Option<Timestamp>,
         page: Page,
     ) -> Result<Output, ToolError> {
         let found: Found<Issue> = cx
             .api
             .get(&["search", "issues"])
-            .query("q", self.query(since)?)
+            .query("q", self.query(place, since)?)
             .query("sort", "updated")
             .query("order", "desc")
-            .query("per_page", page.per_page)
-            .query("page", page.page)
+            .query("per_page", page.size)
+            .query("page", page.number)
             .send()
             .await?;
         Ok(results(cx, page, &found, rows::issue))
     }
 
-    fn query(&self, since: Option<Timestamp>) -> Result<String, ToolError> {
+    fn query(&self, place: &Where<'_>, since: Option<Timestamp>) -> Result<String, ToolError> {
         let mut query = match self.kind {
             Kind::Any => String::new(),
             Kind::Issue => "is:issue".to_owned(),
@@ -178,11 +199,11 @@ impl ListIssues {
             State::Closed => add("is:closed".to_owned()),
             State::All => {}
         }
-        match (&self.repo, self.org.as_str()) {
-            (Some(repo), _) => add(format!("repo:{repo}")),
-            (None, "") if self.assignee.is_empty() => add("involves:@me".to_owned()),
-            (None, "") => {}
-            (None, org) => add(format!("user:{}", word("org", org)?)),
+        match place {
+            Where::Repo(repo) => add(format!("repo:{repo}")),
+            Where::Owner(owner) => add(format!("user:{owner}")),
+            Where::Anywhere if self.assignee.is_empty() => add("involves:@me".to_owned()),
+            Where::Anywhere => {}
         }
         for label in &self.labels {
             if label.contains('"') {
@@ -378,7 +399,7 @@ pub(super) async fn thread(cx: &Cx, repo: &Repo, number: u64) -> Result<Thread, 
         .api
         .get(&timeline_path)
         .query("per_page", PAGE)
-        .answer::<Vec<Happening>>();
+        .answer::<Vec<Value>>();
     let pull = async {
         if issue.pull_request.is_none() {
             return Ok(None);
@@ -394,7 +415,7 @@ pub(super) async fn thread(cx: &Cx, repo: &Repo, number: u64) -> Result<Thread, 
             if has_next(&timeline) {
                 warnings.push("linked work is from the first 100 events only".to_owned());
             }
-            links(&timeline.body)
+            links(timeline.body)
         }
         Err(error) if is_partial(&error) => {
             warnings.push(format!("linked work: {error}"));
@@ -410,9 +431,11 @@ pub(super) async fn thread(cx: &Cx, repo: &Repo, number: u64) -> Result<Thread, 
     })
 }
 
-fn links(happenings: &[Happening]) -> Vec<String> {
+/// What the timeline says about other work. Its events differ in every field, so one that reads otherwise is passed over.
+fn links(events: Vec<Value>) -> Vec<String> {
     let mut links: Vec<String> = Vec::new();
-    for happening in happenings {
+    let events = events.into_iter();
+    for happening in events.filter_map(|event| serde_json::from_value::<Happening>(event).ok()) {
         let source = happening.source.as_ref();
         let text = match (
             source.and_then(|source| source.issue.as_ref()),

@@ -19,6 +19,7 @@ mod repos;
 mod rows;
 mod save_issue;
 mod search;
+mod verdicts;
 
 use crate::kit::block::BlockDef;
 use crate::kit::integration::{Api, Auth, CredentialIn, Integration, Pace, Provider, Toolset};
@@ -128,9 +129,9 @@ mod tests {
     use super::*;
 
     /// What of a published tool is ours: the rest of its 1,040 bytes is the envelope that all tools share.
-    const TOOL_BYTES: usize = 640;
+    const TOOL_BYTES: usize = 620;
     /// The same for all of them together, out of 14,000.
-    const ALL_BYTES: usize = 8_100;
+    const ALL_BYTES: usize = 7_000;
 
     #[test]
     fn every_tool_is_small() {

@@ -37,6 +37,34 @@ fn is_heading(line: &str) -> bool {
     rest.len() < line.len() && line.len() - rest.len() <= 6 && rest.starts_with(' ')
 }
 
+/// Words that may stand before the defining one.
+const MODIFIERS: [&str; 24] = [
+    "pub",
+    "async",
+    "unsafe",
+    "const",
+    "extern",
+    "export",
+    "default",
+    "declare",
+    "abstract",
+    "public",
+    "private",
+    "protected",
+    "internal",
+    "static",
+    "final",
+    "override",
+    "open",
+    "sealed",
+    "data",
+    "virtual",
+    "partial",
+    "suspend",
+    "inline",
+    "readonly",
+];
+
 fn defines(extension: &str, line: &str) -> bool {
     let words: &[&str] = match extension {
         "rs" => &[
@@ -86,33 +114,6 @@ fn defines(extension: &str, line: &str) -> bool {
         "sh" | "bash" => &["function"],
         _other => return false,
     };
-    // Words that may stand before the defining one.
-    const MODIFIERS: [&str; 24] = [
-        "pub",
-        "async",
-        "unsafe",
-        "const",
-        "extern",
-        "export",
-        "default",
-        "declare",
-        "abstract",
-        "public",
-        "private",
-        "protected",
-        "internal",
-        "static",
-        "final",
-        "override",
-        "open",
-        "sealed",
-        "data",
-        "virtual",
-        "partial",
-        "suspend",
-        "inline",
-        "readonly",
-    ];
     let trimmed = line.trim_start();
     // Deeply nested helpers are noise.
     if line.len() - trimmed.len() > 8 {

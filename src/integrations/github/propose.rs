@@ -54,19 +54,32 @@ struct Ground {
     base: String,
     base_sha: String,
     branch: String,
-    /// The branch's tip, when it exists.
-    tip: Option<String>,
-    /// The branch's open pull request.
-    pull: Option<Pull>,
+    state: Branch,
+}
+
+/// What there is of the branch already.
+enum Branch {
+    /// Nothing.
+    New,
+    /// It has an open pull request, which the change adds to.
+    Open { tip: String, pull: Box<Pull> },
+    /// It has none, so it may hold anything: it is not built upon but only compared with.
+    Left { tip: String },
 }
 
 impl Ground {
-    /// The commit that the change is put upon. A branch without a pull request may hold anything, so it is not built
-    /// upon but only compared with.
+    /// The commit that the change is put upon.
     fn parent(&self) -> &str {
-        match (&self.pull, &self.tip) {
-            (Some(_), Some(tip)) => tip,
-            _ => &self.base_sha,
+        match &self.state {
+            Branch::Open { tip, .. } => tip,
+            Branch::New | Branch::Left { .. } => &self.base_sha,
+        }
+    }
+
+    fn pull(&self) -> Option<&Pull> {
+        match &self.state {
+            Branch::Open { pull, .. } => Some(pull),
+            Branch::New | Branch::Left { .. } => None,
         }
     }
 }
@@ -95,20 +108,21 @@ impl Tool for ProposeChange {
             output = output
                 .warn("GitHub cut the list of files; executable files may have become plain ones");
         }
-        let commit = match (&ground.tip, &ground.pull) {
-            (Some(_), Some(_)) | (None, _) if tree == parent.tree.sha => {
-                if ground.pull.is_none() {
-                    return Err(ToolError::Invalid(format!(
-                        "nothing to propose: the files already read so at {}",
-                        ground.base
-                    )));
-                }
+        let is_same = tree == parent.tree.sha;
+        let commit = match &ground.state {
+            Branch::New if is_same => {
+                return Err(ToolError::Invalid(format!(
+                    "nothing to propose: the files already read so at {}",
+                    ground.base
+                )));
+            }
+            Branch::New => Some(self.new_branch(cx, &ground, &tree).await?),
+            Branch::Open { .. } if is_same => {
                 output = output.warn("the files already read so; no commit was made");
                 None
             }
-            (Some(tip), Some(_)) => Some(self.add_commit(cx, &ground, &tree, tip).await?),
-            (None, _) => Some(self.new_branch(cx, &ground, &tree).await?),
-            (Some(tip), None) => {
+            Branch::Open { tip, .. } => Some(self.add_commit(cx, &ground, &tree, tip).await?),
+            Branch::Left { tip } => {
                 // A call that broke off between branch and pull request left exactly this tree: go on from there.
                 let left = read::git_commit(cx, &self.repo, tip).await?;
                 if left.tree.sha != tree {
@@ -179,16 +193,21 @@ impl ProposeChange {
         let (base_sha, tip) = join(self.tip(cx, &base), self.tip(cx, &branch)).await;
         let base_sha = seen(cx, &format!("branch `{base}` of {}", self.repo), base_sha)?;
         let tip = optional(tip)?;
-        let pull = match &tip {
-            Some(_) => self.open_pull(cx, &branch, &base).await?,
-            None => None,
+        let state = match tip {
+            None => Branch::New,
+            Some(tip) => match self.open_pull(cx, &branch, &base).await? {
+                Some(pull) => Branch::Open {
+                    tip,
+                    pull: Box::new(pull),
+                },
+                None => Branch::Left { tip },
+            },
         };
         Ok(Ground {
             base,
             base_sha,
             branch,
-            tip,
-            pull,
+            state,
         })
     }
 
@@ -232,13 +251,13 @@ impl ProposeChange {
             .field("base_sha", ground.base_sha.as_str())
             .field("branch", ground.branch.as_str())
             .field("files", files);
-        match (&ground.tip, &ground.pull) {
-            (_, Some(pull)) => {
+        match &ground.state {
+            Branch::New => item.set("would", "create the branch and open a pull request"),
+            Branch::Open { pull, .. } => {
                 item.set("would", format!("add a commit to #{}", pull.number));
                 item.url = Some(pull.html_url.clone());
             }
-            (None, None) => item.set("would", "create the branch and open a pull request"),
-            (Some(_), None) => {
+            Branch::Left { .. } => {
                 item.set("would", "fail unless the branch holds exactly this change");
             }
         }
@@ -349,7 +368,7 @@ impl ProposeChange {
         commit: Option<String>,
         output: &mut Output,
     ) -> Result<Item, ToolError> {
-        let request = match &ground.pull {
+        let request = match ground.pull() {
             Some(pull) => {
                 let mut body = json!({ "title": self.title });
                 if !self.body.is_empty() {
@@ -365,7 +384,7 @@ impl ProposeChange {
                 "body": self.body, "draft": self.draft,
             })),
         };
-        let done = if ground.pull.is_some() {
+        let done = if ground.pull().is_some() {
             "updated"
         } else {
             "opened"

@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use super::auth::REPO;
 use super::checks::{self, Check};
 use super::cut::Budget;
-use super::model::{ChangedFile, Pull, Review, ReviewComment, login, tally};
+use super::model::{ChangedFile, Pull, Review, ReviewComment, login};
 use super::names::{Place, Repo};
 use super::read::{self, PAGE, Page, bad_cursor, has_next, seen};
 use super::rows;
+use super::verdicts::tally;
 use crate::kit::args::{Cursor, Limit};
 use crate::kit::client::Answer;
 use crate::kit::error::{ProviderError, ToolError};
@@ -87,7 +88,8 @@ impl GetPull {
     }
 
     async fn overview(&self, cx: &Cx) -> Result<Output, ToolError> {
-        let seen = Overview::read(cx, &self.repo, self.number).await?;
+        let pull = seen(cx, &self.what(), pull(cx, &self.repo, self.number).await)?;
+        let seen = Overview::of(cx, &self.repo, pull).await?;
         let mut budget = Budget::new(cx.max_chars);
         let half = budget.left() / 2;
         let item = rows::pull(cx, &self.repo, &seen.pull)
@@ -113,7 +115,7 @@ impl GetPull {
 
     async fn diff(&self, cx: &Cx) -> Result<Output, ToolError> {
         let page = Page::start(self.cursor.as_ref(), self.limit.get())?;
-        let answer = self.files_page(cx, page.page, page.per_page).await?;
+        let answer = self.files_page(cx, page.number, page.size).await?;
         let mut budget = Budget::new(cx.max_chars);
         let files = &answer.body;
         let items = files.iter().enumerate().map(|(index, file)| {
@@ -346,12 +348,10 @@ struct Overview {
 }
 
 impl Overview {
-    async fn read(cx: &Cx, repo: &Repo, number: u64) -> Result<Self, ToolError> {
-        let what = format!("pull request #{number} of {repo}");
-        let pull = seen(cx, &what, pull(cx, repo, number).await)?;
-        let digits = number.to_string();
+    async fn of(cx: &Cx, repo: &Repo, pull: Pull) -> Result<Self, ToolError> {
+        let digits = pull.number.to_string();
         let (files, reviews, checks) = join3(
-            files_page(cx, repo, number, 1, PAGE),
+            files_page(cx, repo, pull.number, 1, PAGE),
             reviews_of(cx, repo, &digits),
             checks::of_commit(cx, repo, &pull.head.sha),
         )
@@ -416,9 +416,9 @@ fn standing(reviews: &[Review]) -> Vec<String> {
 pub(super) async fn summary(
     cx: &Cx,
     repo: &Repo,
-    number: u64,
+    pull: Pull,
 ) -> Result<(String, String), ToolError> {
-    let seen = Overview::read(cx, repo, number).await?;
+    let seen = Overview::of(cx, repo, pull).await?;
     let pull = &seen.pull;
     let mut text = format!(
         "\n## Changes: {} into {}, {} files, +{} -{}\n\n",

@@ -26,9 +26,9 @@ pub(super) const PAGE: u32 = 100;
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Page {
     /// The page, from 1.
-    pub(super) page: u32,
+    pub(super) number: u32,
     /// Its size.
-    pub(super) per_page: u32,
+    pub(super) size: u32,
     /// Records of it that were given already.
     #[serde(default)]
     pub(super) skip: usize,
@@ -36,11 +36,11 @@ pub(super) struct Page {
 
 impl Page {
     /// Where `cursor` points, else the first page of this size.
-    pub(super) fn start(cursor: Option<&Cursor>, per_page: u32) -> Result<Self, ToolError> {
+    pub(super) fn start(cursor: Option<&Cursor>, size: u32) -> Result<Self, ToolError> {
         match cursor {
             None => Ok(Self {
-                page: 1,
-                per_page,
+                number: 1,
+                size,
                 skip: 0,
             }),
             Some(cursor) => cursor.read().ok_or_else(bad_cursor),
@@ -55,8 +55,8 @@ impl Page {
     /// The page after this one.
     pub(super) const fn following(self) -> Self {
         Self {
-            page: self.page + 1,
-            per_page: self.per_page,
+            number: self.number + 1,
+            size: self.size,
             skip: 0,
         }
     }
@@ -78,12 +78,14 @@ pub(super) fn seen<T>(
     what: &str,
     result: Result<T, ProviderError>,
 ) -> Result<T, ToolError> {
-    result.map_err(|error| match error {
-        ProviderError::NotFound => ToolError::NotFound(format!(
+    result.map_err(|error| {
+        if error != ProviderError::NotFound {
+            return error.into();
+        }
+        ToolError::NotFound(format!(
             "{what} was not found: check the name, or it is private and not shared with {} or with this app",
             cx.account.label
-        )),
-        other => other.into(),
+        ))
     })
 }
 
@@ -129,18 +131,19 @@ pub(super) async fn content(
     let reference = (!reference.is_empty()).then_some(reference);
     let path = repo.path_to(&["contents"], path);
     let request = cx.api.get(&path).query_opt("ref", reference);
-    match request.send().await? {
-        // Between 1 and 100 MB the text is left out and has to be asked for as a blob.
-        OneOrMany::One(file) if file.encoding == "none" => {
-            let found: Content = blob(cx, repo, &file.sha).await?;
-            Ok(OneOrMany::One(Box::new(Content {
-                content: found.content,
-                encoding: found.encoding,
-                ..*file
-            })))
-        }
-        other => Ok(other),
+    let found = request.send().await?;
+    // Between 1 and 100 MB the text is left out and has to be asked for as a blob.
+    if let OneOrMany::One(file) = &found
+        && file.encoding == "none"
+    {
+        let text = blob(cx, repo, &file.sha).await?;
+        return Ok(OneOrMany::One(Box::new(Content {
+            content: text.content,
+            encoding: text.encoding,
+            ..(**file).clone()
+        })));
     }
+    Ok(found)
 }
 
 /// A file's contents by its hash.
@@ -174,20 +177,20 @@ pub(super) async fn folder(
     recursive: bool,
 ) -> Result<Tree, ToolError> {
     let reference = or_head(reference);
-    let what = |path: &str| format!("`{path}` at {reference} of {repo}");
+    let root = format!("{reference} of {repo}");
     let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
     let at_root = names.is_empty();
     let mut found = seen(
         cx,
-        &what("/"),
+        &root,
         tree(cx, repo, reference, recursive && at_root).await,
     )?;
     for (depth, name) in names.iter().enumerate() {
         let is_step = |entry: &&TreeEntry| entry.path == *name && entry.kind == "tree";
         let Some(entry) = found.tree.iter().find(is_step) else {
             return Err(ToolError::NotFound(format!(
-                "{} is not a folder",
-                what(&names[..=depth].join("/"))
+                "`{}` at {root} is not a folder",
+                names[..=depth].join("/")
             )));
         };
         let is_last = depth + 1 == names.len();

@@ -186,8 +186,8 @@ impl ListRepos {
         request
             .query("sort", sort)
             .query("direction", direction)
-            .query("per_page", page.per_page)
-            .query("page", page.page)
+            .query("per_page", page.size)
+            .query("page", page.number)
             .answer()
             .await
     }

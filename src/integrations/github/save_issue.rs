@@ -51,16 +51,16 @@ pub(super) struct SaveIssue {
     /// Title.
     #[serde(default)]
     title: String,
-    /// Markdown, replaces it.
+    /// Markdown.
     #[serde(default)]
     body: String,
     #[serde(default)]
     #[schemars(with = "State")]
     state: Option<State>,
-    /// Add; `-name` removes.
+    /// To add; `-x` removes.
     #[serde(default)]
     labels: Vec<String>,
-    /// Add; `-login` removes.
+    /// Likewise.
     #[serde(default)]
     assignees: Vec<String>,
     /// Add.
@@ -74,7 +74,7 @@ impl Tool for SaveIssue {
     const EFFECT: Effect = Effect::Write { idempotent: false };
     const SCOPES: Needs = REPO;
     const AUDIT: AuditArgs = AuditArgs {
-        plain: &["repo", "number", "state", "labels", "assignees"],
+        plain: &["repo", "number", "state"],
         dropped: &["body", "comment"],
     };
 

@@ -11,6 +11,7 @@ use super::model::{CodeHit, Commit, Found, Issue, Org, RateLimits, Repository, U
 use super::names::Repo;
 use super::read::{Page, is_partial};
 use super::rows;
+use crate::kit::Timestamp;
 use crate::kit::args::{Cursor, Limit};
 use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::output::{Item, Output};
@@ -74,10 +75,12 @@ fn rates(limits: &RateLimits) -> Value {
     let mut rates = Map::new();
     for name in ["core", "search", "code_search"] {
         if let Some(limit) = limits.resources.get(name) {
-            let number = |name: &str| limit.get(name).and_then(Value::as_u64);
+            let number = |name: &str| limit.get(name).and_then(Value::as_i64);
+            let resets_at = number("reset")
+                .map(|at| Timestamp::from_micros(at.saturating_mul(1_000_000)).rfc3339());
             rates.insert(
                 name.to_owned(),
-                json!({ "remaining": number("remaining"), "limit": number("limit"), "reset": number("reset") }),
+                json!({ "remaining": number("remaining"), "limit": number("limit"), "resets_at": resets_at }),
             );
         }
     }
@@ -166,8 +169,8 @@ impl Search {
             .api
             .get(&["search", self.folder()])
             .query("q", self.query()?)
-            .query("per_page", page.per_page)
-            .query("page", page.page);
+            .query("per_page", page.size)
+            .query("page", page.number);
         if let Some(sort) = self.order()? {
             request = request.query("sort", sort).query("order", "desc");
         }
@@ -256,7 +259,7 @@ pub(super) fn results<T>(
     row: fn(&Cx, &T) -> Item,
 ) -> Output {
     let items = found.items.iter().map(|record| row(cx, record)).collect();
-    let given = u64::from(page.page) * u64::from(page.per_page);
+    let given = u64::from(page.number) * u64::from(page.size);
     let has_more = given < found.total_count.min(REACHABLE);
     let mut output = Output::of(items)
         .total(Some(found.total_count))
