@@ -16,7 +16,8 @@ use std::time::Duration;
 use rmcp::ErrorData;
 use rmcp::model::{
     CustomNotification, ElicitRequest, ElicitRequestParams, ErrorCode, InputRequest,
-    InputRequiredResult, InputResponses, ProtocolVersion, SealOptions, ServerNotification,
+    InputRequiredResult, InputResponses, ProtocolVersion, RequestStateCodec, SealOptions,
+    ServerNotification,
 };
 use rmcp::service::{Peer, RequestContext, RoleServer};
 use serde::{Deserialize, Serialize};
@@ -116,7 +117,7 @@ where
     let binding = binding(caller, &request);
     let mut pending = match request.state {
         None => None,
-        Some(sealed) => match open(server, &binding, sealed) {
+        Some(sealed) => match open(&server.0.states, &binding, sealed) {
             Ok(pending) => Some(pending),
             Err(refused) => return Outcome::Refused(refused),
         },
@@ -162,7 +163,7 @@ where
                 let url = link(server, caller, &error).await;
                 return Outcome::Failed(error, url);
             }
-            return match seal(server, &binding, &pending) {
+            return match seal(&server.0.states, &binding, &pending) {
                 Ok(state) => Outcome::InputRequired(InputRequiredResult::from_request_state(state)),
                 Err(refused) => Outcome::Refused(refused),
             };
@@ -215,7 +216,7 @@ async fn question<T>(
                 accepted: false,
                 rounds: 0,
             };
-            let state = match seal(server, binding, &pending) {
+            let state = match seal(&server.0.states, binding, &pending) {
                 Ok(state) => state,
                 Err(refused) => return Outcome::Refused(refused),
             };
@@ -364,25 +365,19 @@ fn write_sorted(value: &Value, out: &mut String) {
     }
 }
 
-fn seal(server: &Server, binding: &str, pending: &Pending) -> Result<String, ErrorData> {
+fn seal(states: &RequestStateCodec, binding: &str, pending: &Pending) -> Result<String, ErrorData> {
     let options = SealOptions::new()
         .associated_data(binding.as_bytes())
         .ttl(STATE_LIFE);
-    server
-        .0
-        .states
-        .seal_json_with(pending, &options)
-        .map_err(|error| {
-            tracing::error!(%error, "sealing request state");
-            ErrorData::internal_error("the request could not be continued; send it again", None)
-        })
+    states.seal_json_with(pending, &options).map_err(|error| {
+        tracing::error!(%error, "sealing request state");
+        ErrorData::internal_error("the request could not be continued; send it again", None)
+    })
 }
 
 /// One answer for everything that can be wrong with a state, so that it teaches a forger nothing.
-fn open(server: &Server, binding: &str, sealed: &str) -> Result<Pending, ErrorData> {
-    server
-        .0
-        .states
+fn open(states: &RequestStateCodec, binding: &str, sealed: &str) -> Result<Pending, ErrorData> {
+    states
         .open_json_with(sealed, binding.as_bytes())
         .map_err(|_| {
             ErrorData::invalid_params(
@@ -390,4 +385,116 @@ fn open(server: &Server, binding: &str, sealed: &str) -> Result<Pending, ErrorDa
                 None,
             )
         })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::caller::{Credential, Role};
+    use crate::clock::Timestamp;
+    use crate::ids::{OrgId, UserId};
+
+    fn caller(user: i64) -> Caller {
+        Caller {
+            user: UserId::new(Timestamp::from_micros(user * 1_000_000)),
+            org: OrgId::from_uuid(uuid::Uuid::nil()),
+            email: "somebody@example.test".into(),
+            role: Role::Member,
+            credential: Credential::Local,
+            read_only: false,
+        }
+    }
+
+    fn request<'a>(name: &'a str, arguments: &'a Value) -> Request<'a> {
+        Request {
+            method: "tools/call",
+            name,
+            arguments,
+            state: None,
+            responses: None,
+        }
+    }
+
+    fn pending() -> Pending {
+        Pending {
+            call: CallId::new(Timestamp::from_micros(0)),
+            code: "reauth_required".to_owned(),
+            integration: "github".to_owned(),
+            accepted: true,
+            rounds: 3,
+        }
+    }
+
+    #[test]
+    fn a_state_is_good_for_the_same_person_and_request_only() {
+        let states =
+            RequestStateCodec::new_with_keyring("k2", [("k2", [2; 32]), ("k1", [1; 32])]).unwrap();
+        let old = RequestStateCodec::new_with_keyring("k1", [("k1", [1; 32])]).unwrap();
+        let (alice, bob) = (caller(1), caller(2));
+        let arguments = json!({ "a": 1, "b": { "c": [1, 2], "d": "x" } });
+        let bound = binding(&alice, &request("github_get_issue", &arguments));
+        let sealed = seal(&states, &bound, &pending()).unwrap();
+        assert_eq!(open(&states, &bound, &sealed).unwrap().rounds, 3);
+        let reordered = json!({ "b": { "d": "x", "c": [1, 2] }, "a": 1 });
+        let same = binding(&alice, &request("github_get_issue", &reordered));
+        assert!(open(&states, &same, &sealed).is_ok());
+        assert!(open(&states, &bound, &seal(&old, &bound, &pending()).unwrap()).is_ok());
+
+        let other_arguments = json!({ "a": 1, "b": { "c": [2, 1], "d": "x" } });
+        for (what, other) in [
+            (
+                "another person",
+                binding(&bob, &request("github_get_issue", &arguments)),
+            ),
+            (
+                "another tool",
+                binding(&alice, &request("github_list_issues", &arguments)),
+            ),
+            (
+                "other arguments",
+                binding(&alice, &request("github_get_issue", &other_arguments)),
+            ),
+            (
+                "another method",
+                binding(
+                    &alice,
+                    &Request {
+                        method: "resources/read",
+                        ..request("github_get_issue", &arguments)
+                    },
+                ),
+            ),
+        ] {
+            let refused = open(&states, &other, &sealed).unwrap_err();
+            assert_eq!(refused.code, ErrorCode::INVALID_PARAMS, "{what}");
+        }
+        let expired = SealOptions::new()
+            .associated_data(bound.as_bytes())
+            .ttl(Duration::ZERO);
+        let expired = states.seal_json_with(&pending(), &expired).unwrap();
+        std::thread::yield_now();
+        assert!(open(&states, &bound, &expired).is_err());
+        for place in 0..sealed.len() {
+            let mut bytes = sealed.clone().into_bytes();
+            bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
+            let flipped = String::from_utf8(bytes).unwrap();
+            assert!(
+                open(&states, &bound, &flipped).is_err(),
+                "byte {place} of {sealed}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_a_missing_account_is_asked_for() {
+        let mut error = pending().declined();
+        assert_eq!(error.code, Code::ReauthRequired);
+        assert!(!wants_account(&error));
+        error.action = Some(Action::Connect("github"));
+        assert!(wants_account(&error));
+        error.code = Code::RateLimited;
+        assert!(!wants_account(&error));
+    }
 }

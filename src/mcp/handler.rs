@@ -7,7 +7,6 @@
 
 use std::borrow::Cow;
 
-use futures_util::FutureExt;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
     CompletionInfo, CustomRequest, CustomResult, ErrorCode, GetPromptRequestMethod,
@@ -98,6 +97,12 @@ pub(super) struct Gateway {
 }
 
 impl Gateway {
+    /// The signer of request state, for the fixtures.
+    #[cfg(feature = "conformance")]
+    pub(super) fn states(&self) -> &rmcp::model::RequestStateCodec {
+        &self.server.0.states
+    }
+
     /// Who sent this very request. A session can outlive the token it was opened with, so each request brings its own.
     fn caller(&self, cx: &RequestContext<RoleServer>) -> Caller {
         cx.extensions
@@ -226,7 +231,13 @@ impl Gateway {
         .await?;
         match outcome {
             Outcome::Done(answer) => Ok(render::block(&request.uri, answer).into()),
-            Outcome::Failed(error, url) => Err(render::protocol_error(&error, url.as_deref())),
+            Outcome::Failed(error, url) => {
+                let mut refused = render::protocol_error(&error, url.as_deref());
+                if let Some(Value::Object(data)) = &mut refused.data {
+                    data.insert("uri".to_owned(), Value::String(request.uri));
+                }
+                Err(refused)
+            }
             Outcome::InputRequired(result) => Ok(result.into()),
             Outcome::Refused(error) => Err(error),
         }

@@ -38,6 +38,8 @@ pub use http::{Body, Service, service};
 pub use publish::{published, tool_json};
 pub use stdio::serve_stdio;
 
+use sessions::Sessions;
+
 /// Asks whether a caller's credential still holds; open streams end when it does not.
 pub type StillAllowed = Arc<dyn Fn(Caller) -> BoxFuture<'static, bool> + Send + Sync>;
 
@@ -78,7 +80,7 @@ struct Shared {
     clock: Clock,
     published: publish::Published,
     states: RequestStateCodec,
-    sessions: sessions::Sessions,
+    sessions: Sessions,
     gate: gate::Gate,
     streams: streams::Streams,
     sse: sse::Peers,
@@ -105,7 +107,7 @@ impl Server {
             gate: gate::Gate::new(&options.links, &options.hosts, &options.origins),
             streams: streams::Streams::default(),
             sse: sse::Peers::default(),
-            sessions: sessions::Sessions::new(options.store, options.clock.clone()),
+            sessions: Sessions::new(options.store, options.clock.clone()),
             calls: options.calls,
             links: options.links,
             clock: options.clock,

@@ -12,5 +12,6 @@
 mod audit;
 mod harness;
 mod integrations;
+mod mcp;
 mod sandbox;
 mod store;

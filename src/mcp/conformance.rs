@@ -1,1 +1,0 @@
-//! The fixtures of the conformance suite.
