@@ -219,3 +219,54 @@ pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
         .map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok())
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hexadecimal_round_trips() {
+        assert_eq!(hex(&[0, 15, 255]), "000fff");
+        assert_eq!(unhex("000fff"), Some(vec![0, 15, 255]));
+        assert_eq!(unhex("0"), None);
+        assert_eq!(unhex("zz"), None);
+        assert_eq!(unhex("\u{e4}"), None);
+    }
+
+    #[test]
+    fn what_is_absent_is_not_what_is_empty_and_columns_do_not_run_together() {
+        let at = Timestamp::default();
+        let org = OrgId::new(at);
+        let call = CallId::new(at);
+        let of = |tool: Option<&str>, thread: Option<&str>| {
+            let row = AuditRow {
+                tool: tool.map(str::to_owned),
+                thread: thread.map(str::to_owned),
+                ..unlinked(org, call)
+            };
+            hash(&GENESIS, &row, &mut Vec::new())
+        };
+        let hashes = [
+            of(None, None),
+            of(Some(""), None),
+            of(None, Some("")),
+            of(Some("ab"), Some("c")),
+            of(Some("a"), Some("bc")),
+        ];
+        for (one, hash) in hashes.iter().enumerate() {
+            assert!(!hashes[..one].contains(hash));
+        }
+    }
+
+    #[test]
+    fn salts_differ() {
+        let (mut one, mut two) = (
+            Salts::new(Timestamp::default(), &[1; 32]),
+            Salts::new(Timestamp::default(), &[1; 32]),
+        );
+        let salts = [one.next(), one.next(), two.next(), two.next()];
+        for (at, salt) in salts.iter().enumerate() {
+            assert!(!salts[..at].contains(salt));
+        }
+    }
+}

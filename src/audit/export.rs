@@ -79,7 +79,7 @@ struct CheckpointLine {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Line {
-    Event(EventLine),
+    Event(Box<EventLine>),
     Checkpoint(CheckpointLine),
 }
 
@@ -168,7 +168,7 @@ fn checkpoint(line: CheckpointLine) -> Option<Checkpoint> {
     })
 }
 
-fn event(org: OrgId, line: EventLine) -> Option<([u8; 32], AuditRow)> {
+fn event(org: OrgId, line: Box<EventLine>) -> Option<([u8; 32], AuditRow)> {
     let payload = match (line.salt, line.payload) {
         (Some(salt), Some(body)) => Some(AuditPayload {
             salt: bytes(&salt)?,

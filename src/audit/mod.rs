@@ -15,7 +15,7 @@
 //! who holds the database *and* the signing key, as long as no checkpoint is kept elsewhere.
 //!
 //! Not here: which arguments may be kept in the clear. `calls` decides that by the tool's definition and uses
-//! [`AuditLog::digest`] for the others; [`scrub`] is only the second net.
+//! [`AuditLog::digest`] for the others; [`scrub()`] is only the second net.
 
 mod chain;
 mod export;
@@ -245,7 +245,7 @@ pub struct Filter {
     pub until: Option<Timestamp>,
     /// Goes on after the entry with this number.
     pub after: Option<i64>,
-    /// At most so many; at least 1, at most 1,000.
+    /// At most so many, and never more than 1,000; 0 is 100.
     pub limit: u32,
 }
 
@@ -283,6 +283,10 @@ pub struct Entry {
     pub arguments: Value,
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature is the serializer's"
+)]
 fn rfc3339<S: serde::Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&at.rfc3339())
 }
@@ -490,10 +494,11 @@ impl AuditLog {
     /// The completed entries, newest first.
     pub async fn list(&self, org: OrgId, filter: &Filter) -> Result<Vec<Entry>, AuditError> {
         let query = self.query(org, filter).await?;
-        let rows = self
-            .store
-            .audit_completed(org, &query, filter.limit.clamp(1, 1_000))
-            .await?;
+        let limit = match filter.limit {
+            0 => 100,
+            limit => limit.min(1_000),
+        };
+        let rows = self.store.audit_completed(org, &query, limit).await?;
         Ok(rows.into_iter().map(entry).collect())
     }
 

@@ -54,14 +54,16 @@ fn is_secret(token: &str, before: &str) -> bool {
     // A JSON Web Token: two or three dots, and a header that begins with `{"`.
     let web_token =
         token.len() >= 20 && token.starts_with("eyJ") && token.matches('.').count() >= 2;
-    let bearer = before
-        .len()
-        .checked_sub(7)
-        .and_then(|at| before.get(at..))
-        .is_some_and(|word| {
-            word.eq_ignore_ascii_case("bearer ") || word.eq_ignore_ascii_case(" basic ")
-        });
-    known || web_token || (bearer && token.len() >= 8)
+    let after = |word: &str| {
+        let start = before.len().checked_sub(word.len());
+        start
+            .and_then(|start| before.get(start..))
+            .is_some_and(|found| found.eq_ignore_ascii_case(word))
+    };
+    // A word in a sentence about authentication has no digits and is not that long.
+    let random =
+        token.len() >= 20 || token.len() >= 8 && token.contains(|c: char| c.is_ascii_digit());
+    known || web_token || (random && (after("bearer ") || after("basic ")))
 }
 
 /// The text with everything masked that looks like a secret: tokens of known shapes, JSON Web Tokens, what follows
@@ -150,4 +152,103 @@ pub(super) fn short(text: &str) -> Cow<'_, str> {
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect();
     Cow::Owned(scrub(&line).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Something that looks like a secret, made here so that none stands in the source.
+    fn secret(prefix: &str) -> String {
+        format!("{prefix}{}", "x1".repeat(16))
+    }
+
+    #[test]
+    fn every_known_shape_is_masked_wherever_it_stands() {
+        for (prefix, _) in PREFIXES {
+            let secret = secret(prefix);
+            for text in [
+                secret.clone(),
+                format!("({secret})"),
+                format!("key={secret}&more"),
+                format!("a: \"{secret}\", then\n{secret}"),
+            ] {
+                let clean = scrub(&text);
+                assert!(!clean.contains("x1x1"), "{text} became {clean}");
+                assert!(clean.contains(MASK));
+            }
+        }
+    }
+
+    #[test]
+    fn web_tokens_authorizations_and_private_keys_are_masked() {
+        let token = format!(
+            "eyJ{}.eyJ{}.{}",
+            "a".repeat(10),
+            "b".repeat(10),
+            "c".repeat(10)
+        );
+        assert_eq!(scrub(&format!("got {token}!")), "got [masked]!");
+        assert_eq!(
+            scrub(&format!("BEARER {}", "z9".repeat(6))),
+            "BEARER [masked]"
+        );
+        assert_eq!(
+            scrub(&format!("Basic {}==", "z9".repeat(6))),
+            "Basic [masked]"
+        );
+        let pem = |kind: &str| format!("-----BEGIN {kind}-----\nAAAA\n-----END {kind}-----");
+        assert_eq!(
+            scrub(&format!("a {} b", pem("PRIVATE KEY"))),
+            "a [masked] b"
+        );
+        assert_eq!(scrub("-----BEGIN RSA PRIVATE KEY-----\nAAAA"), MASK);
+        assert_eq!(scrub(&pem("CERTIFICATE")), pem("CERTIFICATE"));
+    }
+
+    #[test]
+    fn ordinary_words_stay() {
+        for text in [
+            "",
+            "basic understanding of bearer authentication",
+            "task-based sk-ip and wbt_ and ghp_short, 1//0",
+            "https://example.test/a/b?c=d&e=f",
+            "550e8400-e29b-41d4-a716-446655440000",
+        ] {
+            assert!(
+                matches!(scrub(text), Cow::Borrowed(same) if same == text),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_are_cleaned_to_the_leaves() {
+        let mut value = json!({ secret("sk-"): [1, { "a": secret("wbt_") }], "b": "c" });
+        scrub_value(&mut value);
+        assert_eq!(
+            value,
+            json!({ "[masked]": [1, { "a": "[masked]" }], "b": "c" })
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_clean_text_stays_clean(text in any::<String>(), prefix in 0..PREFIXES.len()) {
+            let dirty = format!("{text} {} {text}", secret(PREFIXES[prefix].0));
+            let clean = scrub(&dirty).into_owned();
+            prop_assert!(!clean.contains("x1x1x1"));
+            prop_assert_eq!(scrub(&clean).into_owned(), clean);
+        }
+
+        #[test]
+        fn a_column_is_one_short_line(text in any::<String>()) {
+            let line = short(&text);
+            prop_assert!(!line.contains(char::is_control));
+            prop_assert!(line.chars().count() <= text.chars().count().min(MAX_CHARS) + MASK.len());
+        }
+    }
 }

@@ -230,13 +230,18 @@ impl AuditLog {
         orgs.dedup();
         let mut total = Verified::default();
         for org in orgs {
-            let Some(head) = heads.iter().find(|head| head.org_id == org) else {
-                // An organization of which nothing was ever recorded.
+            let mut head = heads.iter().find(|head| head.org_id == org).cloned();
+            if head.is_none() {
                 if self.store.audit_after(org, 0, 1).await?.is_empty()
                     && !known.iter().any(|known| known.org_id == org)
                 {
+                    // Nothing was ever recorded of this organization.
                     continue;
                 }
+                // The first event may have come in just now.
+                head = self.head(org).await?;
+            }
+            let Some(head) = head else {
                 return Err(Broken {
                     org,
                     seq: 1,
@@ -245,7 +250,7 @@ impl AuditLog {
                 .into());
             };
             let found = self
-                .verify_one(head, known, &mut |events| progress(total.events + events))
+                .verify_one(&head, known, &mut |events| progress(total.events + events))
                 .await?;
             total.events += found.events;
             total.checkpoints += found.checkpoints;
@@ -254,6 +259,11 @@ impl AuditLog {
             total.erased_payloads += found.erased_payloads;
         }
         Ok(total)
+    }
+
+    async fn head(&self, org: OrgId) -> Result<Option<AuditHead>, StoreError> {
+        let heads = self.store.audit_heads().await?;
+        Ok(heads.into_iter().find(|head| head.org_id == org))
     }
 
     async fn verify_one(
@@ -311,21 +321,15 @@ impl AuditLog {
                 .into());
         }
         follower.erasures()?;
-        // Read last, so what it knows of is not older than what was followed.
-        let now = self
-            .store
-            .audit_heads()
-            .await?
-            .into_iter()
-            .find(|now| now.org_id == org);
-        let end = now.map_or(0, |now| now.seq);
+        // The end is read last, so it is not before anything that was honestly there.
+        let beyond = self.store.audit_checkpoints(org, follower.seq, 1).await?;
+        let end = self.head(org).await?.map_or(0, |now| now.seq);
         if end < follower.seq {
             return Err(follower
                 .broken(end + 1, "it lies beyond the end of the chain")
                 .into());
         }
-        let beyond = self.store.audit_checkpoints(org, end, 1).await?;
-        if !beyond.is_empty() {
+        if beyond.iter().any(|checkpoint| checkpoint.seq > end) {
             return Err(follower
                 .broken(end + 1, "it is missing, and so is all after it")
                 .into());

@@ -22,7 +22,7 @@ const MAX_KEPT: usize = 10_000;
 /// A checkpoint is due after so many events …
 const CHECKPOINT_EVENTS: i64 = 1_000;
 /// … or so long after the one before it, if there were any.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(60);
+const CHECKPOINT_EVERY: Duration = Duration::from_mins(1);
 
 /// How long to wait before trying again what could not be written.
 const RETRY_EVERY: Duration = Duration::from_millis(250);
@@ -111,7 +111,10 @@ impl AuditWriter {
     pub async fn stop(self) {
         self.stop.cancel();
         if let Err(error) = self.task.await {
-            tracing::error!(error = %error, "the audit writer broke down");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the audit writer broke down"
+            );
         }
     }
 }
@@ -138,12 +141,12 @@ impl Writer {
             };
             tokio::select! {
                 biased;
+                () = stop.cancelled(), if !jobs.is_closed() => jobs.close(),
                 taken = jobs.recv_many(&mut batch, MAX_BATCH) => {
                     if taken == 0 {
                         break;
                     }
                 }
-                () = stop.cancelled(), if !jobs.is_closed() => jobs.close(),
                 () = tokio::time::sleep(pause) => {}
             }
             self.write(&mut batch).await;
@@ -206,7 +209,11 @@ impl Writer {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(error = %error, events = rows.len(), "the audit log cannot be written");
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        events = rows.len(),
+                        "the audit log cannot be written"
+                    );
                     self.keep(rows, waiting);
                 }
             }
@@ -232,18 +239,18 @@ impl Writer {
         &mut self,
         org: OrgId,
         rows: &mut [AuditRow],
-        checkpoint: Checkpoint,
+        when: Checkpoint,
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut buffer = Vec::new();
         let mut link =
             |head: &AuditHead, row: &mut AuditRow| chain::link(head, row, now, &mut buffer);
-        let sign = |head: &AuditHead| sign(self.signer.as_ref()?, head, now, checkpoint);
-        let signed = self.store.append_audit(org, rows, &mut link, &sign).await?;
-        match (signed, &self.signer) {
-            (Some(signed), Some(signer)) => {
+        let sign = |head: &AuditHead| sign(self.signer.as_ref()?, head, now, when);
+        let checkpoint = self.store.append_audit(org, rows, &mut link, &sign).await?;
+        match (checkpoint, &self.signer) {
+            (Some(checkpoint), Some(signer)) => {
                 self.unsigned.remove(&org);
-                (signer.publish)(&signed);
+                (signer.publish)(&checkpoint);
             }
             (_, Some(_)) => {
                 self.unsigned.insert(org);

@@ -36,6 +36,10 @@ pub enum StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "the driver's own enum, open by declaration"
+        )]
         let unavailable = match &error {
             sqlx::Error::Database(refusal) if refusal.is_unique_violation() => {
                 let name = refusal.constraint().map_or_else(
@@ -65,7 +69,10 @@ impl From<sqlx::Error> for StoreError {
             _ => false,
         };
         if unavailable {
-            tracing::warn!(error = %error, "the database is unavailable");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the database is unavailable"
+            );
             Self::Unavailable
         } else {
             Self::Driver(error)
@@ -73,10 +80,10 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// SQLSTATE classes of a server that is gone, full or restarting
+/// SQLSTATE classes of a server that is gone, full or restarting, or that broke a deadlock
 /// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 fn postgres_unavailable(code: &str) -> bool {
-    ["08", "53", "57P", "58"]
+    ["08", "40", "53", "57P", "58"]
         .iter()
         .any(|class| code.starts_with(class))
         || code == "55P03"

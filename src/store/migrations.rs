@@ -45,6 +45,10 @@ fn migrator(sql: fn(&Step) -> &'static str) -> Migrator {
 
 impl From<MigrateError> for StoreError {
     fn from(error: MigrateError) -> Self {
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "the driver's own enum, open by declaration"
+        )]
         match error {
             MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
             other => Self::Schema(other.to_string()),
@@ -56,10 +60,10 @@ impl Store {
     /// Brings the schema up to date. Several processes may do this at once: one works, the others wait.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         match &self.db {
-            Db::Sqlite { pool, writing } => {
-                let _turn = writing.lock().await;
+            Db::Sqlite { writer, turn, .. } => {
+                let _turn = turn.lock().await;
                 // The steps run as savepoints of one transaction, whose write lock keeps other processes out.
-                let mut tx = pool.begin_with("begin immediate").await?;
+                let mut tx = writer.begin_with("begin immediate").await?;
                 // `run` takes a connection too, but its future is then not `Send` in the eyes of the compiler.
                 migrator(|step| step.sqlite)
                     .run_direct(None, &mut *tx, false)
@@ -75,10 +79,10 @@ impl Store {
     /// The steps that [`Store::migrate`] would run, such as `1 init`.
     pub async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
         let known: Option<String> = match &self.db {
-            Db::Sqlite { pool, .. } => sqlx::query_scalar(
+            Db::Sqlite { readers, .. } => sqlx::query_scalar(
                 "select name from sqlite_schema where type = 'table' and name = '_sqlx_migrations'",
             )
-            .fetch_optional(pool)
+            .fetch_optional(readers)
             .await?,
             Db::Postgres(pool) => {
                 sqlx::query_scalar("select cast(to_regclass('_sqlx_migrations') as text)")

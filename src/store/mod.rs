@@ -21,15 +21,15 @@ use crate::clock::Clock;
 /// - `on!(db, begin tx => …)` is a transaction that the body commits.
 ///
 /// SQLite has one writer at a time. Within this process writers queue in order of arrival instead of polling the file
-/// lock, where a busy audit log would starve everybody else; other processes are waited for by the busy timeout.
+/// lock, where a busy audit log would starve everybody else; other processes are waited for by the busy timeout. The
+/// connection is taken before the turn, so that nobody waits for a connection while others wait for the turn.
 macro_rules! on {
     ($db:expr, write $pool:ident => $body:expr) => {
         match $db {
-            $crate::store::Db::Sqlite {
-                pool: $pool,
-                writing,
-            } => {
-                let _turn = writing.lock().await;
+            $crate::store::Db::Sqlite { writer, turn, .. } => {
+                let mut connection = writer.acquire().await?;
+                let _turn = turn.lock().await;
+                let $pool = &mut *connection;
                 $body
             }
             $crate::store::Db::Postgres($pool) => $body,
@@ -37,9 +37,11 @@ macro_rules! on {
     };
     ($db:expr, begin $tx:ident => $body:expr) => {
         match $db {
-            $crate::store::Db::Sqlite { pool, writing } => {
-                let _turn = writing.lock().await;
-                let mut $tx = pool.begin_with("begin immediate").await?;
+            $crate::store::Db::Sqlite { writer, turn, .. } => {
+                let mut connection = writer.acquire().await?;
+                let _turn = turn.lock().await;
+                let mut $tx =
+                    sqlx::Connection::begin_with(&mut *connection, "begin immediate").await?;
                 $body
             }
             $crate::store::Db::Postgres(pool) => {
@@ -50,7 +52,7 @@ macro_rules! on {
     };
     ($db:expr, $pool:ident => $body:expr) => {
         match $db {
-            $crate::store::Db::Sqlite { pool: $pool, .. } => $body,
+            $crate::store::Db::Sqlite { readers: $pool, .. } => $body,
             $crate::store::Db::Postgres($pool) => $body,
         }
     };
@@ -114,9 +116,11 @@ pub struct Store {
 #[derive(Clone, Debug)]
 enum Db {
     Sqlite {
-        pool: SqlitePool,
+        readers: SqlitePool,
+        /// Where writers wait for the turn, so that they hold no connection that a reader needs.
+        writer: SqlitePool,
         /// The turn to write, shared by all pools of one [`Store`].
-        writing: Arc<Mutex<()>>,
+        turn: Arc<Mutex<()>>,
     },
     Postgres(PgPool),
 }
@@ -125,7 +129,7 @@ impl Store {
     /// Opens the pools; changes nothing in the database.
     pub async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
         let store = if let Some(options) = url.sqlite_options() {
-            let writing = Arc::new(Mutex::new(()));
+            let turn = Arc::new(Mutex::new(()));
             let open = async |connections| {
                 SqlitePoolOptions::new()
                     .max_connections(connections)
@@ -136,15 +140,18 @@ impl Store {
                     .acquire_timeout(ACQUIRE_TIMEOUT)
                     .connect_with(options.clone())
                     .await
-                    .map(|pool| Db::Sqlite {
-                        pool,
-                        writing: Arc::clone(&writing),
-                    })
             };
+            let db = |readers, writer| Db::Sqlite {
+                readers,
+                writer,
+                turn: Arc::clone(&turn),
+            };
+            let refresh = open(REFRESH_CONNECTIONS).await?;
+            let audit = open(1).await?;
             Self {
-                db: open(SQLITE_CONNECTIONS).await?,
-                refresh: open(REFRESH_CONNECTIONS).await?,
-                audit: open(1).await?,
+                db: db(open(SQLITE_CONNECTIONS).await?, open(1).await?),
+                refresh: db(refresh.clone(), refresh),
+                audit: db(audit.clone(), audit),
                 clock: Clock::System,
             }
         } else if let Some(options) = url.postgres_options() {
@@ -190,16 +197,24 @@ impl Store {
     /// Waits until the connections are closed; SQLite then has folded its write-ahead log back into the file.
     pub async fn close(&self) {
         for db in [&self.audit, &self.refresh, &self.db] {
-            on!(db, pool => pool.close().await);
+            match db {
+                Db::Sqlite {
+                    readers, writer, ..
+                } => {
+                    readers.close().await;
+                    writer.close().await;
+                }
+                Db::Postgres(pool) => pool.close().await,
+            }
         }
     }
 
     async fn refuse_old_sqlite(&self) -> Result<(), StoreError> {
-        let Db::Sqlite { pool, .. } = &self.db else {
+        let Db::Sqlite { readers, .. } = &self.db else {
             return Ok(());
         };
         let version: String = sqlx::query_scalar("select sqlite_version()")
-            .fetch_one(pool)
+            .fetch_one(readers)
             .await?;
         let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
         let mut part = || parts.next().unwrap_or(0);

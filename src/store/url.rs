@@ -21,7 +21,7 @@ enum Kind {
     File(PathBuf),
     /// A name in SQLite's in-memory file system.
     Memory(String),
-    Postgres(::url::Url, PgConnectOptions),
+    Postgres(Box<(::url::Url, PgConnectOptions)>),
 }
 
 /// The text names no database that this program can use. It does not repeat the text, which may hold a password.
@@ -62,7 +62,7 @@ impl DatabaseUrl {
             .map_err(|_| InvalidDatabaseUrl)?
             .application_name("workbench-mcp")
             .disable_statement_logging();
-        Ok(Self(Kind::Postgres(url, options)))
+        Ok(Self(Kind::Postgres(Box::new((url, options)))))
     }
 
     pub(super) fn sqlite_options(&self) -> Option<SqliteConnectOptions> {
@@ -73,17 +73,19 @@ impl DatabaseUrl {
             .synchronous(SqliteSynchronous::Full)
             // What is deleted (tokens above all) is overwritten, so that a copy of the file does not hold it.
             .pragma("secure_delete", "on")
+            // 16 MB of log instead of 4 between checkpoints: the audit log rewrites the same index pages all the time.
+            .pragma("wal_autocheckpoint", "4000")
             .disable_statement_logging();
         match &self.0 {
             Kind::File(path) => Some(options.filename(path).journal_mode(SqliteJournalMode::Wal)),
             Kind::Memory(name) => Some(options.filename(name).vfs("memdb")),
-            Kind::Postgres(..) => None,
+            Kind::Postgres(_) => None,
         }
     }
 
     pub(super) fn postgres_options(&self) -> Option<PgConnectOptions> {
         match &self.0 {
-            Kind::Postgres(_, options) => Some(options.clone()),
+            Kind::Postgres(both) => Some(both.1.clone()),
             Kind::File(_) | Kind::Memory(_) => None,
         }
     }
@@ -94,8 +96,8 @@ impl fmt::Display for DatabaseUrl {
         match &self.0 {
             Kind::File(path) => write!(f, "sqlite:{}", path.display()),
             Kind::Memory(_) => f.write_str("sqlite in memory"),
-            Kind::Postgres(url, _) => {
-                let mut shown = url.clone();
+            Kind::Postgres(both) => {
+                let mut shown = both.0.clone();
                 if shown.password().is_some() && shown.set_password(Some("***")).is_err() {
                     return f.write_str("postgres");
                 }

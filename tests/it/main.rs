@@ -4,6 +4,7 @@
     clippy::expect_used,
     clippy::print_stderr,
     clippy::wildcard_enum_match_arm,
+    clippy::too_many_lines,
     missing_docs,
     unreachable_pub,
     reason = "a test says what went wrong by failing"
