@@ -153,19 +153,18 @@ impl Auth {
             return Err(AuthError::Invalid);
         }
         let hash = vault::hash(secret);
-        let known = match self.inner.known.get(&hash) {
-            Some(known) => known,
-            None => {
-                let found = self
-                    .inner
-                    .store
-                    .grant_by_hash(&hash)
-                    .await?
-                    .ok_or(AuthError::Invalid)?;
-                let known = Arc::new(found);
-                self.inner.known.insert(hash, Arc::clone(&known));
-                known
-            }
+        let known = if let Some(known) = self.inner.known.get(&hash) {
+            known
+        } else {
+            let found = self
+                .inner
+                .store
+                .grant_by_hash(&hash)
+                .await?
+                .ok_or(AuthError::Invalid)?;
+            let known = Arc::new(found);
+            self.inner.known.insert(hash, Arc::clone(&known));
+            known
         };
         let (grant, user) = &*known;
         if grant.kind != kind {

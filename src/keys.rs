@@ -121,12 +121,13 @@ pub async fn open(
 /// Loads every data key, so that what another replica sealed can be opened here.
 pub async fn load(store: &Store, vault: &Vault) -> Result<(), KeysError> {
     for row in store.data_keys().await? {
-        vault
-            .load(&wrapped(&row), row.active)
-            .map_err(|error| match error {
-                VaultError::UnknownKey(kek) => KeysError::Missing(kek),
-                other => other.into(),
-            })?;
+        vault.load(&wrapped(&row), row.active).map_err(|error| {
+            if let VaultError::UnknownKey(kek) = error {
+                KeysError::Missing(kek)
+            } else {
+                error.into()
+            }
+        })?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Generated files: the published form of every tool in `tool-schemas/`, and the table of tools in the README between its
 //! markers. A reviewer reads their diff first.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -116,11 +117,11 @@ fn section(integration: &'static Integration) -> String {
         let does = schema::description(tool)
             .replace('\n', " ")
             .replace('|', "\\|");
-        text.push_str(&format!("| `{}` | {does} | {effect} |\n", tool.name));
+        let _infallible = writeln!(text, "| `{}` | {does} | {effect} |", tool.name);
     }
     text.push_str("\n| Context block | Is |\n|---|---|\n");
     for block in integration.blocks() {
-        text.push_str(&format!("| `{}` | {} |\n", block.uri, block.description));
+        let _infallible = writeln!(text, "| `{}` | {} |", block.uri, block.description);
     }
     text
 }

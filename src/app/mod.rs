@@ -249,18 +249,16 @@ pub async fn open_store(config: &Config) -> anyhow::Result<Store> {
 }
 
 fn database_url(config: &Config) -> anyhow::Result<DatabaseUrl> {
-    match &config.database_url {
-        Some(url) => DatabaseUrl::parse(url.expose_secret()).context("WORKBENCH_DATABASE_URL"),
-        None => {
-            std::fs::create_dir_all(&config.data_dir).with_context(|| {
-                format!(
-                    "WORKBENCH_DATA_DIR {} cannot be made",
-                    config.data_dir.display()
-                )
-            })?;
-            Ok(DatabaseUrl::sqlite(config.data_dir.join("workbench.db")))
-        }
+    if let Some(url) = &config.database_url {
+        return DatabaseUrl::parse(url.expose_secret()).context("WORKBENCH_DATABASE_URL");
     }
+    std::fs::create_dir_all(&config.data_dir).with_context(|| {
+        format!(
+            "WORKBENCH_DATA_DIR {} cannot be made",
+            config.data_dir.display()
+        )
+    })?;
+    Ok(DatabaseUrl::sqlite(config.data_dir.join("workbench.db")))
 }
 
 fn sites(config: &Config) -> anyhow::Result<Sites> {

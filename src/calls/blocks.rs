@@ -35,7 +35,7 @@ impl Calls {
             effect: Effect::Read,
         };
         let logged = json!({ "uri": text::clip(&text::scrub(uri), 256) });
-        let mut run = Run::begin(self, caller, &context, subject, logged);
+        let mut run = Run::begin(self, caller, &context, &subject, logged);
         let fetched_at = run.now();
         let integration = found.as_ref().map(|(integration, _, _)| *integration);
         let answered = match found {
@@ -120,7 +120,7 @@ impl Calls {
             self,
             caller,
             &context,
-            subject,
+            &subject,
             json!({ "field": text::clip(field, 64) }),
         );
         let account = chosen.get("account").and_then(Value::as_str);

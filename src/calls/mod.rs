@@ -202,7 +202,7 @@ impl Calls {
                 effect: Effect::Read,
             },
         };
-        let mut run = Run::begin(self, caller, &context, subject, logged);
+        let mut run = Run::begin(self, caller, &context, &subject, logged);
         let answered = match (found, too_large) {
             (None, _) => Err(Failure::Unknown(name.to_owned())),
             (Some(_), Some(problem)) => Err(Failure::Arguments(problem)),

@@ -60,7 +60,7 @@ impl<'a> Run<'a> {
         calls: &'a Calls,
         caller: &'a Caller,
         context: &'a Context,
-        subject: Subject<'_>,
+        subject: &Subject<'_>,
         arguments: Value,
     ) -> Self {
         let now = calls.inner.clock.now();

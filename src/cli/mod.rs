@@ -76,7 +76,7 @@ struct Json {
 
 /// Runs a command line; the exit code is 0 for success, 1 for a failure that was told on standard error.
 pub async fn run(cli: Cli) -> ExitCode {
-    match dispatch(cli).await {
+    match Box::pin(dispatch(cli)).await {
         Ok(code) => code,
         Err(error) => {
             output::tell(&format!("workbench-mcp: {}", output::chain(&error)));
@@ -88,13 +88,17 @@ pub async fn run(cli: Cli) -> ExitCode {
 async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let environment = std::env::vars().collect::<Vec<_>>();
     let config = Config::load(environment, cli.config.as_deref())?;
-    let quiet = match &cli.command {
-        Command::Serve | Command::Stdio(_) | Command::Demo(_) => config.log.clone(),
-        // A command of a few lines is not interrupted by the log.
-        _ if std::env::var_os("WORKBENCH_LOG").is_none() => "warn".to_owned(),
-        _ => config.log.clone(),
+    let serves = matches!(
+        cli.command,
+        Command::Serve | Command::Stdio(_) | Command::Demo(_)
+    );
+    // A command of a few lines is not interrupted by the log, unless somebody asked for it.
+    let quiet = if serves || std::env::var_os("WORKBENCH_LOG").is_some() {
+        config.log.as_str()
+    } else {
+        "warn"
     };
-    telemetry::log(&quiet, config.log_json).map_err(anyhow::Error::msg)?;
+    telemetry::log(quiet, config.log_json).map_err(anyhow::Error::msg)?;
     match cli.command {
         Command::Demo(demo) => demo.run(config).await,
         Command::Serve => serving::serve(&config).await,

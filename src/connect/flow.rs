@@ -395,8 +395,8 @@ impl Connections {
                 });
             }
         }
+        row.label = self.distinct_label(user, site, &found).await?;
         row.subject = found.id;
-        row.label = found.label;
         row.details = serde_json::Value::Object(found.details);
         row.access_expires_at = life.access_expires_at;
         row.refresh_expires_at = life.refresh_expires_at;
@@ -438,6 +438,27 @@ impl Connections {
             label: row.label,
             missing,
             again,
+        })
+    }
+
+    /// The account's label, made different from those of the person's other accounts of the integration: two portals of
+    /// one company may call themselves alike, and `account` must be able to name each.
+    async fn distinct_label(
+        &self,
+        user: UserId,
+        site: &Site,
+        found: &Account,
+    ) -> Result<String, FlowError> {
+        let others = self.inner.store.connections_of(user).await?;
+        let taken = others.iter().any(|other| {
+            other.integration == site.integration.id
+                && other.subject != found.id
+                && other.label.eq_ignore_ascii_case(&found.label)
+        });
+        Ok(if taken {
+            format!("{} ({})", found.label, found.id)
+        } else {
+            found.label.clone()
         })
     }
 

@@ -146,7 +146,7 @@ impl Connections {
                 },
                 Ok(Heard::Change(_)) => {}
                 Ok(Heard::Everything) | Err(RecvError::Lagged(_)) => {
-                    self.inner.people.invalidate_all()
+                    self.inner.people.invalidate_all();
                 }
                 Err(RecvError::Closed) => return,
             }
@@ -267,7 +267,17 @@ impl Connections {
                         | ConnectError::Later { .. } => ProviderError::Unavailable {
                             reason: "its access token cannot be renewed now".to_owned(),
                         },
-                        _ => ProviderError::Unauthorized,
+                        ConnectError::Missing(_)
+                        | ConnectError::Ambiguous { .. }
+                        | ConnectError::NoSuchAccount { .. }
+                        | ConnectError::Dead { .. }
+                        | ConnectError::Scope { .. }
+                        | ConnectError::App { .. }
+                        | ConnectError::UnknownProvider(_)
+                        | ConnectError::Secret
+                        | ConnectError::Vault(_)
+                        | ConnectError::Audit(_)
+                        | ConnectError::Http(_) => ProviderError::Unauthorized,
                     })
             })
         })

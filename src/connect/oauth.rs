@@ -260,7 +260,7 @@ async fn send(http: &reqwest::Client, request: HttpRequest) -> Raw {
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_ANSWER => {
-                body.extend_from_slice(&chunk)
+                body.extend_from_slice(&chunk);
             }
             Ok(None) => {
                 return Raw::Answer {

@@ -95,9 +95,7 @@ impl Connections {
             }
             return Ok(row);
         }
-        if let Err(later) = self.may_try(&row, now) {
-            return Err(later);
-        }
+        self.may_try(&row, now)?;
         let flight = self.fly(&row);
         match tokio::time::timeout(PATIENCE, flight).await {
             Ok(flown) => landed(flown, &row, integration),

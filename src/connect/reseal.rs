@@ -94,7 +94,9 @@ pub async fn sealed_under(store: &Store) -> Result<HashMap<DataKeyId, usize>, St
         let Some(last) = rows.last().map(|row| row.id) else {
             break;
         };
-        rows.iter().for_each(|row| add(&row.sealed));
+        for row in &rows {
+            add(&row.sealed);
+        }
         after = Some(last);
     }
     let mut after = None;
@@ -103,9 +105,9 @@ pub async fn sealed_under(store: &Store) -> Result<HashMap<DataKeyId, usize>, St
         let Some(last) = rows.last().map(|row| row.id) else {
             break;
         };
-        rows.iter()
-            .filter_map(|row| row.sealed.as_ref())
-            .for_each(&mut add);
+        for sealed in rows.iter().filter_map(|row| row.sealed.as_ref()) {
+            add(sealed);
+        }
         after = Some(last);
     }
     Ok(count)

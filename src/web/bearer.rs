@@ -1,5 +1,7 @@
 //! The door of the MCP endpoint: bearer tokens (RFC 6750), challenges, and protected-resource metadata (RFC 9728).
 
+use std::fmt::Write as _;
+
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -76,9 +78,10 @@ fn refuse(web: &Web, status: StatusCode, error: Option<(&str, &str)>) -> Respons
         web.links.resource_metadata()
     );
     if let Some((word, description)) = error {
-        challenge.push_str(&format!(
+        let _infallible = write!(
+            challenge,
             ", error=\"{word}\", error_description=\"{description}\""
-        ));
+        );
     }
     let (word, description) = error.unwrap_or((
         "unauthorized",

@@ -7,6 +7,7 @@
     clippy::too_many_lines,
     missing_docs,
     unreachable_pub,
+    clippy::too_many_lines,
     reason = "a test says what went wrong by failing"
 )]
 
