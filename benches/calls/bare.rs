@@ -70,7 +70,7 @@ impl ServerHandler for Bare {
 }
 
 /// Serves on the port that the environment names.
-pub async fn serve(upstream: &str) {
+pub(crate) async fn serve(upstream: &str) {
     let port: u16 = std::env::var("PORT").unwrap().parse().unwrap();
     let http = reqwest::Client::builder()
         .no_proxy()
@@ -97,14 +97,14 @@ pub async fn serve(upstream: &str) {
 }
 
 /// The bare server as a process of its own: this program again.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
-    pub url: String,
-    pub started_ms: f64,
+    pub(crate) url: String,
+    pub(crate) started_ms: f64,
 }
 
 impl Process {
-    pub async fn start(upstream: &str) -> Self {
+    pub(crate) async fn start(upstream: &str) -> Self {
         let port = load::free_port().await;
         let started = Instant::now();
         let child = Command::new(std::env::current_exe().unwrap())
@@ -120,7 +120,7 @@ impl Process {
         }
     }
 
-    pub fn resident_mib(&self) -> f64 {
+    pub(crate) fn resident_mib(&self) -> f64 {
         load::resident_mib(self.child.id())
     }
 }

@@ -13,10 +13,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// What one round measured.
 #[derive(Clone)]
-pub struct Measured {
-    pub per_second: f64,
-    pub p50_ms: f64,
-    pub p99_ms: f64,
+pub(crate) struct Measured {
+    pub(crate) per_second: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
 }
 
 impl fmt::Display for Measured {
@@ -30,14 +30,20 @@ impl fmt::Display for Measured {
 }
 
 /// One request, sent again and again, as each of the token's owners in turn.
-pub struct Load {
+pub(crate) struct Load {
     address: String,
     requests: Arc<Vec<Request<Full<Bytes>>>>,
 }
 
 impl Load {
     /// `params` is the beginning of a JSON object; the protocol's own part is added.
-    pub fn new(url: &str, method: &str, params: &str, name: &str, tokens: &[String]) -> Self {
+    pub(crate) fn new(
+        url: &str,
+        method: &str,
+        params: &str,
+        name: &str,
+        tokens: &[String],
+    ) -> Self {
         let url: url::Url = url.parse().unwrap();
         let address = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
         let comma = if params.len() > 1 { "," } else { "" };
@@ -64,7 +70,7 @@ impl Load {
     }
 
     /// Sends for this long over this many connections.
-    pub async fn run(&self, connections: usize, length: Duration) -> Measured {
+    pub(crate) async fn run(&self, connections: usize, length: Duration) -> Measured {
         let started = Instant::now();
         let workers = (0..connections).map(|worker| {
             let (address, requests) = (self.address.clone(), Arc::clone(&self.requests));
@@ -111,7 +117,7 @@ impl Load {
 }
 
 /// A provider that answers at once: the tree of a repository, and whose token it is.
-pub async fn upstream() -> String {
+pub(crate) async fn upstream() -> String {
     let fixture = include_str!("../../fixtures/github/github_list_tree/success.json");
     let case: serde_json::Value = serde_json::from_str(fixture).unwrap();
     let tree = Bytes::from(case["upstream"][0]["response"]["body"].to_string());
@@ -145,7 +151,7 @@ pub async fn upstream() -> String {
 }
 
 /// Waits until something accepts connections there; the time since `started` in milliseconds.
-pub async fn until_listening(address: &str, started: Instant) -> f64 {
+pub(crate) async fn until_listening(address: &str, started: Instant) -> f64 {
     while TcpStream::connect(address).await.is_err() {
         assert!(
             started.elapsed() < Duration::from_secs(30),
@@ -157,7 +163,7 @@ pub async fn until_listening(address: &str, started: Instant) -> f64 {
 }
 
 /// A free port on loopback.
-pub async fn free_port() -> u16 {
+pub(crate) async fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .await
         .unwrap()
@@ -167,7 +173,7 @@ pub async fn free_port() -> u16 {
 }
 
 /// Resident memory of a process, in MiB.
-pub fn resident_mib(pid: u32) -> f64 {
+pub(crate) fn resident_mib(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok())

@@ -16,16 +16,16 @@ use workbench_mcp::ids::CallId;
 use super::load;
 
 /// The real binary, serving.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
     _data: tempfile::TempDir,
-    pub url: String,
-    pub tokens: Vec<String>,
-    pub started_ms: f64,
+    pub(crate) url: String,
+    pub(crate) tokens: Vec<String>,
+    pub(crate) started_ms: f64,
 }
 
 impl Process {
-    pub async fn start(upstream: &str, people: usize) -> Self {
+    pub(crate) async fn start(upstream: &str, people: usize) -> Self {
         let data = tempfile::tempdir().unwrap();
         let port = load::free_port().await;
         let settings = [
@@ -61,7 +61,7 @@ impl Process {
         }
     }
 
-    pub fn resident_mib(&self) -> f64 {
+    pub(crate) fn resident_mib(&self) -> f64 {
         load::resident_mib(self.child.id())
     }
 }
@@ -107,7 +107,7 @@ async fn people_with_accounts(settings: &[(&str, String)], people: usize) -> Vec
 }
 
 /// The audit log by itself: how many calls a second it can record, two durable events each, from 128 callers at once.
-pub async fn audit_alone() {
+pub(crate) async fn audit_alone() {
     let data = tempfile::tempdir().unwrap();
     let settings = [("WORKBENCH_DATA_DIR", data.path().display().to_string())];
     let app = App::start(&config(&settings), Clock::System).await.unwrap();

@@ -102,7 +102,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Demo(demo) => demo.run(config).await,
         Command::Serve => serving::serve(&config).await,
-        Command::Stdio(stdio) => stdio.run(&config).await,
+        Command::Stdio(stdio) => Box::pin(stdio.run(&config)).await,
         Command::Schemas(schemas) => schemas.run(),
         Command::Migrate(migrate) => migrate.run(&config).await,
         Command::Doctor => serving::doctor(&config).await,
