@@ -15,5 +15,6 @@ mod audit;
 mod harness;
 mod integrations;
 mod mcp;
+mod mcp_json;
 mod sandbox;
 mod store;
