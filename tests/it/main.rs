@@ -14,5 +14,6 @@ mod audit;
 mod harness;
 mod integrations;
 mod mcp;
+mod mcp_json;
 mod sandbox;
 mod store;
