@@ -61,12 +61,14 @@ fn every_tool_is_small_plain_and_honest() {
             }
             let expected = match def.effect {
                 Effect::Read => json!({ "readOnlyHint": true }),
-                Effect::Write { idempotent } => {
-                    json!({ "destructiveHint": false, "idempotentHint": idempotent })
+                Effect::Write { idempotent: true } => {
+                    json!({ "destructiveHint": false, "idempotentHint": true })
                 }
-                Effect::Destructive { idempotent } => {
-                    json!({ "destructiveHint": true, "idempotentHint": idempotent })
+                Effect::Write { idempotent: false } => json!({ "destructiveHint": false }),
+                Effect::Destructive { idempotent: true } => {
+                    json!({ "destructiveHint": true, "idempotentHint": true })
                 }
+                Effect::Destructive { idempotent: false } => json!({ "destructiveHint": true }),
             };
             if tool["annotations"] != expected {
                 wrong(format!("is annotated {}", tool["annotations"]));
