@@ -12,8 +12,12 @@
 )]
 
 mod audit;
+mod catalogue;
+mod contracts;
+mod generated;
 mod harness;
 mod integrations;
 mod mcp;
 mod sandbox;
 mod store;
+mod tidy;
