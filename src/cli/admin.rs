@@ -1,6 +1,6 @@
 //! People, tokens, apps, switches, connections and keys.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -449,25 +449,7 @@ impl Connections {
                 user,
                 credential_file,
             } => {
-                let person = app.auth.person(app.org, &user).await?;
-                let text = std::fs::read_to_string(&credential_file)
-                    .with_context(|| format!("{} cannot be read", credential_file.display()))?;
-                let import: connect::Import = serde_json::from_str(&text).map_err(|error| {
-                    anyhow::anyhow!(
-                        "{} is not a credential file: line {}, column {}",
-                        credential_file.display(),
-                        error.line(),
-                        error.column()
-                    )
-                })?;
-                let done = app
-                    .connections
-                    .import(app.org, person.id, &provider, import)
-                    .await?;
-                output::line(&format!(
-                    "{} {} {}",
-                    done.integration.id, done.label, done.id
-                ))?;
+                import(app, &provider, &user, &credential_file).await?;
             }
             Self::Disconnect { id } => {
                 let Some(row) = app.store.connection(id).await? else {
@@ -491,6 +473,34 @@ impl Connections {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+async fn import(
+    app: &App,
+    provider: &str,
+    user: &str,
+    credential_file: &Path,
+) -> anyhow::Result<()> {
+    let person = app.auth.person(app.org, user).await?;
+    let text = std::fs::read_to_string(credential_file)
+        .with_context(|| format!("{} cannot be read", credential_file.display()))?;
+    let import: connect::Import = serde_json::from_str(&text).map_err(|error| {
+        anyhow::anyhow!(
+            "{} is not a credential file: line {}, column {}",
+            credential_file.display(),
+            error.line(),
+            error.column()
+        )
+    })?;
+    let done = app
+        .connections
+        .import(app.org, person.id, provider, import)
+        .await?;
+    output::line(&format!(
+        "{} {} {}",
+        done.integration.id, done.label, done.id
+    ))?;
+    Ok(())
 }
 
 /// The vault's keys.

@@ -18,6 +18,10 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::telemetry;
 
+/// The variable that `mcp.json` has clients read their token from. It is no setting, but a client that has it hands it to
+/// the `stdio` that it starts.
+const CLIENT_TOKEN: &str = "WORKBENCH_TOKEN";
+
 /// Connects a team's business systems to any AI client over the Model Context Protocol.
 #[derive(Parser)]
 #[command(name = "workbench-mcp", version, propagate_version = true)]
@@ -86,7 +90,7 @@ pub async fn run(cli: Cli) -> ExitCode {
 }
 
 async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
-    let environment = std::env::vars().collect::<Vec<_>>();
+    let environment = std::env::vars().filter(|(name, _)| name != CLIENT_TOKEN);
     let config = Config::load(environment, cli.config.as_deref())?;
     let serves = matches!(
         cli.command,
@@ -102,22 +106,32 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Demo(demo) => demo.run(config).await,
         Command::Serve => serving::serve(&config).await,
-        Command::Stdio(stdio) => stdio.run(&config).await,
+        Command::Stdio(stdio) => Box::pin(stdio.run(&config)).await,
         Command::Schemas(schemas) => schemas.run(),
         Command::Migrate(migrate) => migrate.run(&config).await,
         Command::Doctor => serving::doctor(&config).await,
         Command::Keys(admin::Keys::Generate { id }) => admin::generate_key(&id),
-        Command::Users(command) => with_app(&config, async |app| command.run(app).await).await,
-        Command::Tokens(command) => with_app(&config, async |app| command.run(app).await).await,
-        Command::Apps(command) => with_app(&config, async |app| command.run(app).await).await,
+        Command::Users(command) => {
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
+        }
+        Command::Tokens(command) => {
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
+        }
+        Command::Apps(command) => {
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
+        }
         Command::Integrations(command) => {
-            with_app(&config, async |app| command.run(app).await).await
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
         }
         Command::Connections(command) => {
-            with_app(&config, async |app| command.run(app).await).await
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
         }
-        Command::Audit(command) => with_app(&config, async |app| command.run(app).await).await,
-        Command::Keys(command) => with_app(&config, async |app| command.run(app).await).await,
+        Command::Audit(command) => {
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
+        }
+        Command::Keys(command) => {
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
+        }
     }
 }
 

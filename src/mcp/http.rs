@@ -196,6 +196,10 @@ impl Service {
                 .end(&ended)
                 .await
                 .map_err(|error| unavailable(&error))?;
+            // rmcp says 202, which the Python SDK takes for a failure; the session is over, so there is nothing to accept.
+            if response.status() == StatusCode::ACCEPTED {
+                *response.status_mut() = StatusCode::NO_CONTENT;
+            }
         }
         if let Some(permit) = permit
             && response.status().is_success()

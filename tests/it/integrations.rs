@@ -52,7 +52,7 @@ struct Case {
     #[serde(default)]
     records: Vec<Kept>,
     upstream: Vec<Exchange>,
-    #[allow(dead_code, reason = "compared as JSON by `check_result`")]
+    #[expect(dead_code, reason = "compared as JSON by `check_result`")]
     #[serde(default)]
     result: Value,
 }

@@ -1,5 +1,5 @@
 //! The one test binary.
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stderr,
@@ -7,7 +7,6 @@
     clippy::too_many_lines,
     missing_docs,
     unreachable_pub,
-    clippy::too_many_lines,
     reason = "a test says what went wrong by failing"
 )]
 
@@ -18,6 +17,7 @@ mod generated;
 mod harness;
 mod integrations;
 mod mcp;
+mod mcp_json;
 mod sandbox;
 mod store;
 mod tidy;
