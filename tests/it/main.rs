@@ -11,9 +11,13 @@
 )]
 
 mod audit;
+mod catalogue;
+mod contracts;
+mod generated;
 mod harness;
 mod integrations;
 mod mcp;
 mod mcp_json;
 mod sandbox;
 mod store;
+mod tidy;
