@@ -381,6 +381,13 @@ pub(super) enum Connections {
         #[arg(long, value_name = "FILE")]
         credential_file: PathBuf,
     },
+    /// Gives an account the name that the `account` argument and block addresses use.
+    Rename {
+        /// The connection's id, from the list.
+        id: ConnectionId,
+        /// The name; the account's own label again when it is left out.
+        alias: Option<String>,
+    },
     /// Revokes a connection at its provider and deletes it.
     Disconnect {
         /// The connection's id, from the list.
@@ -450,6 +457,21 @@ impl Connections {
                 credential_file,
             } => {
                 import(app, &provider, &user, &credential_file).await?;
+            }
+            Self::Rename { id, alias } => {
+                let owner = app.store.connection(id).await?.map(|row| row.user_id);
+                let alias = alias
+                    .as_deref()
+                    .map(str::trim)
+                    .filter(|alias| !alias.is_empty());
+                let renamed = match owner {
+                    Some(owner) => app.connections.rename(owner, id, alias).await?,
+                    None => false,
+                };
+                if !renamed {
+                    bail!("there is no connection {id}; `connections list` shows them");
+                }
+                output::line("renamed")?;
             }
             Self::Disconnect { id } => {
                 let Some(row) = app.store.connection(id).await? else {

@@ -21,7 +21,7 @@ use std::time::Duration;
 use serde_json::Map;
 use url::Url;
 
-use crate::audit::AuditLog;
+use crate::audit::{Actor, AdminEvent, AuditLog};
 use crate::caller::Caller;
 use crate::changes::{Changes, Heard};
 use crate::clock::{Clock, Timestamp};
@@ -314,6 +314,38 @@ impl Connections {
         opened.inspect_err(|error| {
             tracing::error!(connection.id = %row.id, error = %error, "a stored credential cannot be opened");
         })
+    }
+
+    /// Gives an account of this person another name, or takes it away. False when they have no such connection; an error
+    /// when another account of the integration has the name.
+    pub async fn rename(
+        &self,
+        user: UserId,
+        id: ConnectionId,
+        alias: Option<&str>,
+    ) -> Result<bool, ConnectError> {
+        let Some(row) = self
+            .inner
+            .store
+            .connection(id)
+            .await?
+            .filter(|row| row.user_id == user)
+        else {
+            return Ok(false);
+        };
+        let event = AdminEvent {
+            kind: "connection.renamed",
+            target: handle(&row).into(),
+            integration: Some(&row.integration),
+            connection: Some(id),
+            detail: serde_json::json!({ "alias": alias }),
+            ..AdminEvent::default()
+        };
+        let owner = Actor::Person { user, grant: None };
+        self.inner.audit.record(owner, row.org_id, event).await?;
+        let renamed = self.inner.store.rename_connection(id, alias).await?;
+        self.changed(user);
+        Ok(renamed)
     }
 
     fn used(&self, id: ConnectionId) {
