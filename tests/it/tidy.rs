@@ -22,8 +22,17 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("caller", &["ids"]),
     ("links", &["ids", "config"]),
     ("vault", &["ids"]),
-    // A person's role is a column; it is plain data.
-    ("store", &["ids", "clock", "caller::Role", "vault::Sealed"]),
+    // A person's role is a column; it is plain data. A data key is stored as the vault wraps it.
+    (
+        "store",
+        &[
+            "ids",
+            "clock",
+            "caller::Role",
+            "vault::Sealed",
+            "vault::WrappedDataKey",
+        ],
+    ),
     // A tool's rows: what it keeps, and that keeping may fail.
     (
         "kit",
