@@ -62,6 +62,9 @@ fn listed(integration: &'static Integration, tool: &'static ToolDef) -> Value {
 
 /// Calls `look` with every schema of an object with fields in `schema` and where it stands.
 fn objects(schema: &Value, place: &str, look: &mut impl FnMut(&str, &Value)) {
+    if !schema.is_object() {
+        return;
+    }
     if schema["properties"].is_object() {
         look(place, schema);
     }

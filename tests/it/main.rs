@@ -5,7 +5,6 @@
     clippy::print_stderr,
     clippy::wildcard_enum_match_arm,
     clippy::too_many_lines,
-    missing_docs,
     unreachable_pub,
     reason = "a test says what went wrong by failing"
 )]

@@ -9,7 +9,7 @@ use crate::kit::text;
 const SEGMENT_CHARS: usize = 1_024;
 
 /// Appends segments to a base address. The `url` crate silently drops `.` and `..` and climbs on some spellings of
-/// them, so those are refused before it sees them.
+/// them, so those are refused before it sees them; between encoded slashes too, because a server may decode first.
 pub(super) fn join(base: &Url, path: &[&str]) -> Result<Url, ProviderError> {
     let mut url = base.clone();
     let bad = |segment: &str| ProviderError::BadSegment(text::clip(&text::printable(segment), 80));
@@ -17,11 +17,11 @@ pub(super) fn join(base: &Url, path: &[&str]) -> Result<Url, ProviderError> {
         let mut segments = url.path_segments_mut().map_err(|()| bad(base.as_str()))?;
         segments.pop_if_empty();
         for segment in path {
-            let hollow = segment.chars().all(|c| c == '.' || c.is_whitespace());
-            if hollow
-                || segment.chars().any(char::is_control)
-                || segment.chars().count() > SEGMENT_CHARS
-            {
+            let is_hollow = |part: &&str| part.chars().all(|c| c == '.' || c.is_whitespace());
+            if let Some(part) = segment.split('/').find(is_hollow) {
+                return Err(bad(part));
+            }
+            if segment.chars().any(char::is_control) || segment.chars().count() > SEGMENT_CHARS {
                 return Err(bad(segment));
             }
             segments.push(segment);
@@ -58,6 +58,9 @@ mod tests {
             "...",
             " ",
             ".\t.",
+            "a/../b",
+            "../..",
+            "a//b",
             "a\nb",
             "\0",
             &"x".repeat(1_025),
