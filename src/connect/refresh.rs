@@ -56,6 +56,14 @@ enum Flown {
     Unavailable,
 }
 
+/// Whether a failed attempt may have used the refresh token up all the same. One that may stays open in the row, so that
+/// the next attempt knows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    Over,
+    Open,
+}
+
 type Flight = Shared<BoxFuture<'static, Flown>>;
 
 /// The refreshes of this process.
@@ -287,7 +295,11 @@ impl Connections {
             Err(ConnectError::Vault(crate::vault::VaultError::Integrity)) => {
                 return self.gone(&row, "integrity").await;
             }
-            Err(_) => return self.failed(&row, "the vault cannot open it").await,
+            Err(_) => {
+                return self
+                    .failed(&row, "the vault cannot open it", Attempt::Over)
+                    .await;
+            }
         };
         let (Some(app), Some(endpoints)) =
             (self.app(site, row.org_id).await, site.endpoints(oauth))
@@ -315,13 +327,18 @@ impl Connections {
             Err(TokenFailure::App(word)) => self.app_refused(&row, &word).await,
             Err(TokenFailure::Throttled { retry_after_s }) => {
                 let wait = Duration::from_secs(retry_after_s.clamp(1, 3_600));
-                self.give_back(&row, row.failures, Some(wait), "rate_limited")
-                    .await;
+                self.give_back(
+                    &row,
+                    row.failures,
+                    Some(wait),
+                    "rate_limited",
+                    Attempt::Over,
+                )
+                .await;
                 Flown::Later(wait.as_secs())
             }
-            Err(TokenFailure::Transient(reason) | TokenFailure::Unknown(reason)) => {
-                self.failed(&row, &reason).await
-            }
+            Err(TokenFailure::Transient(reason)) => self.failed(&row, &reason, Attempt::Over).await,
+            Err(TokenFailure::Unknown(reason)) => self.failed(&row, &reason, Attempt::Open).await,
         }
     }
 
@@ -340,7 +357,9 @@ impl Connections {
             refresh: tokens.refresh_token.or(Some(used)),
         };
         let Ok(sealed) = sealed.seal(&self.inner.vault, &row, row.token_version + 1) else {
-            return self.failed(&row, "the vault cannot seal it").await;
+            return self
+                .failed(&row, "the vault cannot seal it", Attempt::Over)
+                .await;
         };
         let rotated = Rotated {
             sealed,
@@ -405,10 +424,11 @@ impl Connections {
     }
 
     /// A failure that counts, unless a caller's probe caused it.
-    async fn failed(&self, row: &ConnectionRow, reason: &str) -> Flown {
+    async fn failed(&self, row: &ConnectionRow, reason: &str, attempt: Attempt) -> Flown {
         let now = self.inner.clock.now();
         if row.retry_at.is_some_and(|at| at > now) {
-            self.give_back(row, row.failures, None, reason).await;
+            self.give_back(row, row.failures, None, reason, attempt)
+                .await;
             return Flown::Later(PROBE.as_secs());
         }
         let failures = row.failures + 1;
@@ -429,7 +449,8 @@ impl Connections {
             .unwrap_or(0)
             .min(WAITS_MIN.len() - 1);
         let wait = Duration::from_secs(WAITS_MIN[at] * 60);
-        self.give_back(row, failures, Some(wait), reason).await;
+        self.give_back(row, failures, Some(wait), reason, attempt)
+            .await;
         self.note("connection.refresh_failed", row, reason).await;
         Flown::Later(PROBE.as_secs())
     }
@@ -460,6 +481,7 @@ impl Connections {
         failures: i64,
         wait: Option<Duration>,
         reason: &str,
+        attempt: Attempt,
     ) {
         let now = self.inner.clock.now();
         let serves = row.access_expires_at.is_none_or(|at| at > now);
@@ -469,7 +491,7 @@ impl Connections {
             failures,
             first_failure_at: row.first_failure_at.or(Some(now)),
             retry_at: wait.map(|wait| now.plus(wait)).or(row.retry_at),
-            keep_lease_until: None,
+            keep_lease_until: (attempt == Attempt::Open).then_some(now),
         };
         self.give_up(row, &failed).await;
     }
