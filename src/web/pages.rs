@@ -68,10 +68,11 @@ pub(super) struct Message {
 
 /// Sets the headers of every page, and refuses forms that a browser says come from elsewhere.
 pub(super) async fn guard(request: Request, next: Next) -> Response {
-    if request.method() == Method::POST && is_foreign(&request) {
-        return Error::Foreign.into_response();
-    }
-    let mut response = next.run(request).await;
+    let mut response = if request.method() == Method::POST && is_foreign(&request) {
+        Error::Foreign.into_response()
+    } else {
+        next.run(request).await
+    };
     let headers = response.headers_mut();
     headers
         .entry(CONTENT_SECURITY_POLICY)
