@@ -182,6 +182,7 @@ fn connect(
         ConnectError::Audit(_)
         | ConnectError::Store(_)
         | ConnectError::Vault(_)
+        | ConnectError::Keys(_)
         | ConnectError::Secret
         | ConnectError::UnknownProvider(_)
         | ConnectError::Http(_) => {

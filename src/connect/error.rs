@@ -78,6 +78,9 @@ pub enum ConnectError {
     /// The provider refused.
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// The vault's keys could not be loaded.
+    #[error(transparent)]
+    Keys(#[from] crate::keys::KeysError),
     /// The vault could not open or seal.
     #[error("the vault failed")]
     Vault(#[from] VaultError),

@@ -26,13 +26,14 @@ use crate::caller::Caller;
 use crate::changes::{Changes, Heard};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::{ConnectionId, UserId};
+use crate::keys;
 use crate::kit::client::{Credential, ProviderClient, Rejected};
 use crate::kit::error::ProviderError;
 use crate::kit::integration::{Account, Auth, Integration, OAuth2, Provider};
 use crate::kit::tool::{Granted, Needs};
 use crate::links::Links;
 use crate::store::{ConnectionRow, Records, Status, Store, StoreError};
-use crate::vault::Vault;
+use crate::vault::{Vault, VaultError};
 
 pub use error::ConnectError;
 pub use flow::{Callback, Ended, Finished, Started};
@@ -201,7 +202,7 @@ impl Connections {
             });
         }
         let row = self.fresh(row, integration).await?;
-        self.opened(&row, integration)
+        self.opened(&row, integration).await
     }
 
     /// The scopes of a connection, with everything they imply.
@@ -215,13 +216,13 @@ impl Connections {
     }
 
     /// The client of a connection whose token is fresh.
-    fn opened(
+    async fn opened(
         &self,
         row: &Arc<ConnectionRow>,
         integration: &'static Integration,
     ) -> Result<Opened, ConnectError> {
         let (provider, site) = self.site(&row.provider)?;
-        let tokens = self.unseal(row)?;
+        let tokens = self.unseal(row, integration).await?;
         let credential = match (&provider.auth, &tokens) {
             (Auth::None, _) => None,
             (Auth::ApiKey(_) | Auth::OAuth2(_), tokens) => Some(
@@ -267,6 +268,11 @@ impl Connections {
                         | ConnectError::Later { .. } => ProviderError::Unavailable {
                             reason: "its access token cannot be renewed now".to_owned(),
                         },
+                        ConnectError::App { reason, .. } => ProviderError::Unavailable {
+                            reason: format!(
+                                "the organization's OAuth app does not work: {reason}; an admin must mend it"
+                            ),
+                        },
                         _ => ProviderError::Unauthorized,
                     })
             })
@@ -281,10 +287,33 @@ impl Connections {
             .ok_or_else(|| ConnectError::UnknownProvider(provider.to_owned()))
     }
 
-    fn unseal(&self, row: &ConnectionRow) -> Result<Tokens, ConnectError> {
-        Tokens::open(&self.inner.vault, row).inspect_err(|error| {
-            tracing::error!(connection.id = %row.id, error = %error, "a stored credential cannot be opened");
-        })
+    /// The credential of a connection. One that was moved here or altered expires the connection: it is never sent.
+    async fn unseal(
+        &self,
+        row: &ConnectionRow,
+        integration: &'static Integration,
+    ) -> Result<Tokens, ConnectError> {
+        let mut opened = Tokens::open(&self.inner.vault, row);
+        if let Err(ConnectError::Vault(VaultError::UnknownDataKey(id))) = opened {
+            // Another replica may have made the key a moment ago. One that nobody made is a forgery.
+            keys::load(&self.inner.store, &self.inner.vault).await?;
+            opened = Tokens::open(&self.inner.vault, row).map_err(|error| match error {
+                ConnectError::Vault(VaultError::UnknownDataKey(still)) if still == id => {
+                    VaultError::Integrity.into()
+                }
+                other => other,
+            });
+        }
+        match opened {
+            Err(ConnectError::Vault(VaultError::Integrity)) => {
+                tracing::error!(connection.id = %row.id, "a stored credential was altered or moved");
+                self.expire(row, "integrity").await?;
+                Err(refresh::dead(row, integration, Status::Expired))
+            }
+            opened => opened.inspect_err(|error| {
+                tracing::error!(connection.id = %row.id, error = %error, "a stored credential cannot be opened");
+            }),
+        }
     }
 
     fn used(&self, id: ConnectionId) {
