@@ -77,26 +77,28 @@ pub async fn open(
     now: Timestamp,
 ) -> Result<(), KeysError> {
     let known = store.keys().await?;
+    let mut unseen = Vec::new();
     for kek in vault.key_ids() {
         let check_value = vault.check_value(&kek).unwrap_or_default();
         match known.iter().find(|row| row.kek_id == kek) {
             Some(row) if row.check_value != check_value => return Err(KeysError::Changed(kek)),
             Some(_) => {}
-            None => {
-                let row = KeyRow {
-                    kek_id: kek,
-                    check_value,
-                    first_seen_at: now,
-                };
-                match store.insert_key(&row).await {
-                    // Another replica saw it in the same moment.
-                    Ok(()) | Err(StoreError::Conflict(_)) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
+            None => unseen.push(KeyRow {
+                kek_id: kek,
+                check_value,
+                first_seen_at: now,
+            }),
         }
     }
     load(store, vault).await?;
+    // Only a ring that works is remembered: one with a mistake in it must leave no trace that its correction trips over.
+    for row in unseen {
+        match store.insert_key(&row).await {
+            // Another replica saw it in the same moment.
+            Ok(()) | Err(StoreError::Conflict(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     if !store
         .data_keys()
         .await?

@@ -11,7 +11,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use crate::ids::ConnectionId;
 use crate::kit::integration::Provider;
 
-/// Longest wait for a place within a call; beyond it the caller is told to come back.
+/// Longest wait for a place within a call, all in all; beyond it the caller is told to come back.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The buckets of every provider.
@@ -43,12 +43,14 @@ impl Limits {
         let Some(bucket) = self.buckets.get(provider) else {
             return Ok(());
         };
+        let started = tokio::time::Instant::now();
         loop {
             let Err(full) = bucket.check_key(&connection) else {
                 return Ok(());
             };
+            // All who wait are told of the same next place, and only one of them gets it.
             let wait = full.wait_time_from(self.clock.now());
-            if wait > PATIENCE {
+            if started.elapsed() + wait > PATIENCE {
                 return Err(wait.as_secs() + 1);
             }
             tokio::time::sleep(wait).await;

@@ -303,7 +303,10 @@ impl Connections {
             }
             (_, Some(word)) => {
                 let said = callback.description.as_deref().unwrap_or(word);
-                return Err(FlowError::Refused(text::clip(&text::scrub(said), 200)));
+                return Err(FlowError::Refused(text::clip(
+                    &text::visible(text::scrub(said)),
+                    200,
+                )));
             }
             (None, None) => return Err(FlowError::Stale),
         };
@@ -388,7 +391,15 @@ impl Connections {
             if let Some(before) =
                 before.filter(|before| before.user_id == user && before.subject != found.id)
             {
-                self.revoke_tokens(&row, site, &tokens).await;
+                // Providers take a whole grant back, so one that another connection lives on is left alone.
+                let kept = self
+                    .inner
+                    .store
+                    .connection_by_subject(user, provider.id, &found.id)
+                    .await?;
+                if kept.is_none() {
+                    self.revoke_tokens(&row, site, &tokens).await;
+                }
                 return Err(FlowError::WrongAccount {
                     expected: handle(&before),
                     found: found.label,

@@ -76,6 +76,7 @@ impl Connections {
             expires_in_s: import.expires_in,
             refresh_expires_in_s: None,
             scopes: import.scopes.clone(),
+            subject: None,
         };
         let now = self.inner.clock.now();
         let requested = import.scopes.unwrap_or_default();

@@ -221,19 +221,7 @@ impl Connections {
         integration: &'static Integration,
     ) -> Result<Opened, ConnectError> {
         let (provider, site) = self.site(&row.provider)?;
-        let tokens = match self.unseal(row).await {
-            Err(ConnectError::Vault(VaultError::Integrity)) => {
-                // Somebody moved or altered the row. It is not retried; the person sees it and the log has it.
-                self.expire(row, "integrity").await?;
-                return Err(ConnectError::Dead {
-                    integration,
-                    id: row.id,
-                    account: handle(row),
-                    status: Status::Expired,
-                });
-            }
-            opened => opened?,
-        };
+        let tokens = self.unseal(row, integration).await?;
         let credential = match (&provider.auth, &tokens) {
             (Auth::None, _) => None,
             (Auth::ApiKey(_) | Auth::OAuth2(_), tokens) => Some(
@@ -279,12 +267,16 @@ impl Connections {
                         | ConnectError::Later { .. } => ProviderError::Unavailable {
                             reason: "its access token cannot be renewed now".to_owned(),
                         },
+                        ConnectError::App { reason, .. } => ProviderError::Unavailable {
+                            reason: format!(
+                                "the organization's OAuth app does not work: {reason}; an admin must mend it"
+                            ),
+                        },
                         ConnectError::Missing(_)
                         | ConnectError::Ambiguous { .. }
                         | ConnectError::NoSuchAccount { .. }
                         | ConnectError::Dead { .. }
                         | ConnectError::Scope { .. }
-                        | ConnectError::App { .. }
                         | ConnectError::UnknownProvider(_)
                         | ConnectError::Secret
                         | ConnectError::Vault(_)
@@ -303,17 +295,33 @@ impl Connections {
             .ok_or_else(|| ConnectError::UnknownProvider(provider.to_owned()))
     }
 
-    /// Opens a stored credential. One sealed under a data key that another process made a moment ago, as during a
-    /// rotation, is opened after loading that.
-    async fn unseal(&self, row: &ConnectionRow) -> Result<Tokens, ConnectError> {
+    /// The credential of a connection. One that was moved here or altered expires the connection: it is never sent.
+    async fn unseal(
+        &self,
+        row: &ConnectionRow,
+        integration: &'static Integration,
+    ) -> Result<Tokens, ConnectError> {
         let mut opened = Tokens::open(&self.inner.vault, row);
-        if let Err(ConnectError::Vault(VaultError::UnknownDataKey(_))) = &opened {
+        if let Err(ConnectError::Vault(VaultError::UnknownDataKey(id))) = opened {
+            // Another replica may have made the key a moment ago. One that nobody made is a forgery.
             load_data_keys(&self.inner.store, &self.inner.vault).await?;
-            opened = Tokens::open(&self.inner.vault, row);
+            opened = Tokens::open(&self.inner.vault, row).map_err(|error| match error {
+                ConnectError::Vault(VaultError::UnknownDataKey(still)) if still == id => {
+                    VaultError::Integrity.into()
+                }
+                other => other,
+            });
         }
-        opened.inspect_err(|error| {
-            tracing::error!(connection.id = %row.id, error = %error, "a stored credential cannot be opened");
-        })
+        match opened {
+            Err(ConnectError::Vault(VaultError::Integrity)) => {
+                tracing::error!(connection.id = %row.id, "a stored credential was altered or moved");
+                self.expire(row, "integrity").await?;
+                Err(refresh::dead(row, integration, Status::Expired))
+            }
+            opened => opened.inspect_err(|error| {
+                tracing::error!(connection.id = %row.id, error = %error, "a stored credential cannot be opened");
+            }),
+        }
     }
 
     /// Gives an account of this person another name, or takes it away. False when they have no such connection; an error

@@ -298,6 +298,9 @@ fn classify(oauth: &OAuth2, raw: Raw) -> Result<TokenSet, TokenFailure> {
         )));
     }
     let Ok(answer) = serde_json::from_slice::<Value>(&body) else {
+        if status == 401 {
+            return Err(TokenFailure::App("401 without a reason".to_owned()));
+        }
         return Err(if (200..300).contains(&status) {
             TokenFailure::Unknown("the token endpoint answered no JSON".to_owned())
         } else {

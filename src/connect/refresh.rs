@@ -13,8 +13,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+use futures_util::{FutureExt, StreamExt, stream};
 use serde_json::json;
 use tokio_util::task::TaskTracker;
 
@@ -41,6 +41,10 @@ const SAVING: Duration = Duration::from_mins(5);
 const PROBE: Duration = Duration::from_mins(1);
 /// How long an organization's app rests after the provider refused it.
 const APP_REST: Duration = Duration::from_mins(10);
+/// Connections that one process refreshes at once ahead of time; few, so that an app that is refused is noticed early.
+const AT_ONCE: usize = 4;
+/// The reason of a connection whose provider said when to come back.
+const THROTTLED: &str = "rate_limited";
 /// The failure that deactivates a connection.
 const LAST_FAILURE: i64 = 10;
 /// Minutes after the first, second … failure before the next attempt counts; nine waits, more than a day in all.
@@ -113,17 +117,20 @@ impl Connections {
 
     /// Whether the schedule, or the last probe, allows an attempt now.
     fn may_try(&self, row: &ConnectionRow, now: Timestamp) -> Result<(), ConnectError> {
-        let resting = locked(&self.inner.refreshes.resting);
-        if let Some((_, reason)) = resting.get(&row.provider).filter(|(until, _)| *until > now) {
+        if let Some(reason) = self.resting(&row.provider, now) {
             return Err(ConnectError::App {
                 integration: row.integration.clone(),
-                reason: reason.clone(),
+                reason,
             });
         }
-        drop(resting);
         let Some(retry_at) = row.retry_at.filter(|at| *at > now) else {
             return Ok(());
         };
+        if row.reason.as_deref() == Some(THROTTLED) {
+            return Err(ConnectError::Later {
+                retry_after_s: retry_at.since(now).as_secs().max(1),
+            });
+        }
         let mut probes = locked(&self.inner.refreshes.probes);
         match probes.get(&row.id) {
             Some(at) if now.since(*at) < PROBE => Err(ConnectError::Later {
@@ -138,6 +145,25 @@ impl Connections {
                 Ok(())
             }
         }
+    }
+
+    /// Why the organization's app at this provider is left alone, while it is.
+    fn resting(&self, provider: &str, now: Timestamp) -> Option<String> {
+        let resting = locked(&self.inner.refreshes.resting);
+        let (_, reason) = resting.get(provider).filter(|(until, _)| *until > now)?;
+        Some(reason.clone())
+    }
+
+    /// As [`Self::resting`]; when a rest has just ended, whoever asks first is the one to try, and the others rest on.
+    fn resting_for_others(&self, provider: &str) -> Option<String> {
+        let now = self.inner.clock.now();
+        let mut resting = locked(&self.inner.refreshes.resting);
+        let (until, reason) = resting.get_mut(provider)?;
+        if *until > now {
+            return Some(reason.clone());
+        }
+        *until = now.plus(APP_REST);
+        None
     }
 
     /// After a 401: a credential newer than `version`, by a forced refresh if need be. A connection whose new token is
@@ -162,7 +188,7 @@ impl Connections {
             let renewed_in_vain =
                 forced.is_some_and(|(made, at)| made == version && now.since(at) < PROBE);
             let refreshable = matches!(
-                self.unseal(&row).await?,
+                self.unseal(&row, integration).await?,
                 Tokens::OAuth {
                     refresh: Some(_),
                     ..
@@ -180,12 +206,12 @@ impl Connections {
         } else {
             row
         };
-        let tokens = self.unseal(&row).await?;
+        let tokens = self.unseal(&row, integration).await?;
         Credential::new(provider.api.credential, tokens.bearer(), row.token_version)
             .ok_or(ConnectError::Secret)
     }
 
-    /// Sets a connection to Expired because the provider will have no more of it.
+    /// Sets a connection to Expired because the provider will have no more of it, or we cannot use it.
     pub(super) async fn expire(&self, row: &ConnectionRow, reason: &str) -> Result<(), StoreError> {
         let set = self
             .inner
@@ -203,20 +229,11 @@ impl Connections {
     pub async fn refresh_due(&self, limit: u32) -> Result<usize, StoreError> {
         let now = self.inner.clock.now();
         let due = self.inner.store.connections_due(now, limit).await?;
-        let resting = locked(&self.inner.refreshes.resting).clone();
-        let rested = |row: &ConnectionRow| {
-            resting
-                .get(&row.provider)
-                .is_none_or(|(until, _)| *until <= now)
-        };
-        let flights: Vec<Flight> = due
-            .into_iter()
-            .filter(rested)
+        let flights = stream::iter(due)
+            .filter(|row| std::future::ready(self.resting(&row.provider, now).is_none()))
             .map(|row| self.fly(&Arc::new(row)))
-            .collect();
-        let count = flights.len();
-        futures_util::future::join_all(flights).await;
-        Ok(count)
+            .buffer_unordered(AT_ONCE);
+        Ok(flights.count().await)
     }
 
     /// Waits for refreshes that are under way; called at shutdown so that no exchanged token is lost.
@@ -286,15 +303,13 @@ impl Connections {
         let Auth::OAuth2(oauth) = &provider.auth else {
             return Flown::Dead(Status::Expired);
         };
-        let refresh = match self.unseal(&row).await {
+        let refresh = match self.unseal(&row, site.integration).await {
             Ok(Tokens::OAuth {
                 refresh: Some(refresh),
                 ..
             }) => refresh,
             Ok(_) => return self.gone(&row, "no_refresh_token").await,
-            Err(ConnectError::Vault(crate::vault::VaultError::Integrity)) => {
-                return self.gone(&row, "integrity").await;
-            }
+            Err(ConnectError::Dead { status, .. }) => return Flown::Dead(status),
             Err(_) => {
                 return self
                     .failed(&row, "the vault cannot open it", Attempt::Over)
@@ -308,6 +323,12 @@ impl Connections {
         };
         let http = &self.inner.http;
         let asked_at = self.inner.clock.now();
+        // Another connection may have learnt it since this flight began.
+        if let Some(reason) = self.resting_for_others(&row.provider) {
+            self.release(&row).await;
+            return Flown::App(reason);
+        }
+        crate::faults::point("refresh.claimed");
         let mut answer =
             oauth::trade(http, oauth, &endpoints, &app, Trade::Refresh(&refresh)).await;
         // Somebody's unfinished attempt, or our own request without an answer, may have used the token up.
@@ -317,7 +338,16 @@ impl Connections {
             answer = oauth::trade(http, oauth, &endpoints, &app, Trade::Refresh(&refresh)).await;
         }
         crate::faults::point("refresh.after_response");
+        if !matches!(answer, Err(TokenFailure::App(_))) {
+            locked(&self.inner.refreshes.resting).remove(&row.provider);
+        }
         match answer {
+            Ok(tokens) if tokens.subject.as_ref().is_some_and(|of| *of != row.subject) => {
+                tracing::error!(connection.id = %row.id, "a provider answered with the tokens of another account");
+                let reason = "the provider answered with tokens of another account";
+                self.note("connection.foreign_tokens", &row, reason).await;
+                self.failed(&row, reason, Attempt::Over).await
+            }
             Ok(tokens) => self.save(row, tokens, refresh, asked_at).await,
             Err(TokenFailure::Gone(_)) => {
                 let lost = maybe_used && oauth.rotation == Rotation::Strict;
@@ -327,14 +357,8 @@ impl Connections {
             Err(TokenFailure::App(word)) => self.app_refused(&row, &word).await,
             Err(TokenFailure::Throttled { retry_after_s }) => {
                 let wait = Duration::from_secs(retry_after_s.clamp(1, 3_600));
-                self.give_back(
-                    &row,
-                    row.failures,
-                    Some(wait),
-                    "rate_limited",
-                    Attempt::Over,
-                )
-                .await;
+                self.give_back(&row, row.failures, Some(wait), THROTTLED, Attempt::Over)
+                    .await;
                 Flown::Later(wait.as_secs())
             }
             Err(TokenFailure::Transient(reason)) => self.failed(&row, &reason, Attempt::Over).await,
@@ -368,6 +392,7 @@ impl Connections {
             next_refresh_at: life.next_refresh_at,
             scopes: scopes.map(Some),
         };
+        crate::faults::point("refresh.sealed");
         let started = tokio::time::Instant::now();
         let mut wait = Duration::from_millis(20);
         loop {
@@ -391,7 +416,7 @@ impl Connections {
                 Err(_) => return Flown::Unavailable,
             }
         }
-        locked(&self.inner.refreshes.resting).remove(&row.provider);
+        crate::faults::point("refresh.committed");
         locked(&self.inner.refreshes.probes).remove(&row.id);
         self.changed(row.user_id);
         self.note("connection.refreshed", &row, "").await;
@@ -426,6 +451,7 @@ impl Connections {
     /// A failure that counts, unless a caller's probe caused it.
     async fn failed(&self, row: &ConnectionRow, reason: &str, attempt: Attempt) -> Flown {
         let now = self.inner.clock.now();
+        locked(&self.inner.refreshes.probes).insert(row.id, now);
         if row.retry_at.is_some_and(|at| at > now) {
             self.give_back(row, row.failures, None, reason, attempt)
                 .await;
@@ -460,17 +486,21 @@ impl Connections {
         let until = self.inner.clock.now().plus(APP_REST);
         locked(&self.inner.refreshes.resting)
             .insert(row.provider.clone(), (until, word.to_owned()));
-        let owner = &self.inner.owner;
-        if let Err(error) = self
-            .inner
-            .store
-            .release_refresh(row.id, row.token_version, owner)
-            .await
-        {
-            tracing::warn!(connection.id = %row.id, error = %error, "a refresh lease is left to run out");
-        }
+        self.release(row).await;
         self.note("app.refused", row, word).await;
         Flown::App(word.to_owned())
+    }
+
+    /// Gives the lease back with nothing changed.
+    async fn release(&self, row: &ConnectionRow) {
+        let owner = &self.inner.owner;
+        let released = self
+            .inner
+            .store
+            .release_refresh(row.id, row.token_version, owner);
+        if let Err(error) = released.await {
+            tracing::warn!(connection.id = %row.id, error = %error, "a refresh lease is left to run out");
+        }
     }
 
     /// Writes a failure that leaves the connection alive and returns the lease. Its status is Error only once the access
@@ -531,7 +561,11 @@ impl Connections {
     }
 }
 
-fn dead(row: &ConnectionRow, integration: &'static Integration, status: Status) -> ConnectError {
+pub(super) fn dead(
+    row: &ConnectionRow,
+    integration: &'static Integration,
+    status: Status,
+) -> ConnectError {
     ConnectError::Dead {
         integration,
         id: row.id,

@@ -1,6 +1,8 @@
 //! Disconnecting: the grant is taken back at the provider, the row is deleted, and the person is told which of the two
 //! happened.
 
+use std::sync::Arc;
+
 use http::header::CONTENT_TYPE;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
@@ -13,7 +15,7 @@ use super::{Connections, handle};
 use crate::audit::{Actor, AdminEvent};
 use crate::ids::{ConnectionId, UserId};
 use crate::kit::integration::{Auth, ClientAuth, OAuth2, Revocation, RevokedToken};
-use crate::store::ConnectionRow;
+use crate::store::{ConnectionRow, Status};
 
 /// Whether the provider took the grant back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,10 +57,7 @@ impl Connections {
             return Ok(None);
         };
         let (_, site) = self.site(&row.provider)?;
-        let revoked = match self.unseal(&row).await {
-            Ok(tokens) => self.revoke_tokens(&row, site, &tokens).await,
-            Err(_) => Revoked::No("its stored credential cannot be opened".to_owned()),
-        };
+        let revoked = self.revoke_row(&row, site).await;
         let said = match &revoked {
             Revoked::Yes => "revoked".to_owned(),
             Revoked::Unsupported => "unsupported".to_owned(),
@@ -81,6 +80,30 @@ impl Connections {
             account: handle(&row),
             revoked,
         }))
+    }
+
+    async fn revoke_row(&self, row: &ConnectionRow, site: &Site) -> Revoked {
+        let integration = site.integration;
+        let mut row = Arc::new(row.clone());
+        let by_access_token = site
+            .provider
+            .auth
+            .oauth2()
+            .is_some_and(|oauth| matches!(oauth.revocation, Revocation::DeleteGrant { .. }));
+        // A token that has ended does not show the provider which grant is meant.
+        if by_access_token && matches!(row.status, Status::Connected | Status::Error) {
+            row = match self.fresh(Arc::clone(&row), integration).await {
+                Ok(fresh) => fresh,
+                Err(ConnectError::Dead { .. }) => {
+                    return Revoked::No("the provider no longer accepts it".to_owned());
+                }
+                Err(_) => return Revoked::No("its access token cannot be renewed now".to_owned()),
+            };
+        }
+        match self.unseal(&row, integration).await {
+            Ok(tokens) => self.revoke_tokens(&row, site, &tokens).await,
+            Err(_) => Revoked::No("its stored credential cannot be opened".to_owned()),
+        }
     }
 
     pub(super) async fn revoke_tokens(
@@ -124,8 +147,10 @@ impl Connections {
         };
         match request.timeout(TOKEN_TIMEOUT).send().await {
             Ok(response) if response.status().is_success() => Revoked::Yes,
-            // A grant that the provider does not know any more is as good as revoked.
-            Ok(response) if matches!(response.status().as_u16(), 404 | 410) => Revoked::Yes,
+            // The token is not known, which says nothing about the grant.
+            Ok(response) if matches!(response.status().as_u16(), 404 | 410) => {
+                Revoked::No("the provider no longer accepts it".to_owned())
+            }
             Ok(response) => Revoked::No(format!(
                 "the provider answered {}",
                 response.status().as_u16()

@@ -232,6 +232,8 @@ pub struct TokenSet {
     pub refresh_expires_in_s: Option<u64>,
     /// The scopes granted, which may be fewer than asked for; `None` when the provider does not say.
     pub scopes: Option<Vec<String>>,
+    /// Whose tokens these are ([`Account::id`]), when the answer says; tokens of another account are not taken.
+    pub subject: Option<String>,
 }
 
 impl TokenSet {
@@ -262,6 +264,7 @@ impl TokenSet {
                     .map(ToOwned::to_owned)
                     .collect()
             }),
+            subject: None,
         })
     }
 }

@@ -138,10 +138,15 @@ pub(super) async fn callback(
     Ok(response)
 }
 
-/// The parameters of RFC 6749 §4.1.2; `None` when one stands twice or `state` is missing.
+/// The parameters of RFC 6749 §4.1.2; `None` when any parameter stands twice or `state` is missing.
 fn read_callback(query: &str) -> Option<Callback> {
     let mut callback = Callback::default();
+    let mut seen = Vec::new();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        if seen.contains(&name) {
+            return None;
+        }
+        seen.push(name.clone());
         let place = match &*name {
             "state" => &mut callback.state,
             "code" => &mut callback.code,
@@ -149,9 +154,7 @@ fn read_callback(query: &str) -> Option<Callback> {
             "error_description" => &mut callback.description,
             _ => continue,
         };
-        if place.replace(value.into_owned()).is_some() {
-            return None;
-        }
+        *place = Some(value.into_owned());
     }
     callback.state.is_some().then_some(callback)
 }

@@ -86,6 +86,7 @@ pub fn router(web: Web) -> Router {
         )
         .route("/oauth/callback/{provider}", get(connecting::callback))
         .route("/connected/{flow}", get(connecting::outcome))
+        .fallback(error::not_found)
         .layer(DefaultBodyLimit::max(FORM_BYTES))
         .layer(middleware::from_fn(pages::guard));
     let open = Router::new()
@@ -106,7 +107,6 @@ pub fn router(web: Web) -> Router {
     protocol
         .merge(pages)
         .merge(open)
-        .fallback(error::not_found)
         .layer(cors)
         .with_state(web)
 }

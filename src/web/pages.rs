@@ -69,10 +69,11 @@ pub(super) struct Message {
 /// Sets the headers of every page (no opener policy: with one, a popup loses the page that opened it on its way through
 /// the provider's), and refuses forms that a browser says come from elsewhere.
 pub(super) async fn guard(request: Request, next: Next) -> Response {
-    if request.method() == Method::POST && is_foreign(&request) {
-        return Error::Foreign.into_response();
-    }
-    let mut response = next.run(request).await;
+    let mut response = if request.method() == Method::POST && is_foreign(&request) {
+        Error::Foreign.into_response()
+    } else {
+        next.run(request).await
+    };
     let headers = response.headers_mut();
     headers
         .entry(CONTENT_SECURITY_POLICY)

@@ -83,13 +83,15 @@ pub(super) const OAUTH: OAuth2 = OAuth2 {
     },
 };
 
-/// HubSpot lists what was granted as an array named `scopes`, beside the fields of RFC 6749.
+/// HubSpot lists what was granted as an array named `scopes`, beside the fields of RFC 6749, and says whose portal it is.
 fn read_token(answer: &Value) -> Result<TokenSet, ProviderError> {
     let mut tokens = TokenSet::standard(answer, ' ')?;
     if let Some(scopes) = answer.get("scopes").and_then(Value::as_array) {
         let scopes = scopes.iter().filter_map(Value::as_str);
         tokens.scopes = Some(scopes.map(ToOwned::to_owned).collect());
     }
+    let portal = answer.get("hub_id").and_then(Value::as_u64);
+    tokens.subject = portal.map(|portal| portal.to_string());
     Ok(tokens)
 }
 
@@ -322,6 +324,7 @@ mod tests {
             tokens.scopes,
             Some(vec!["oauth".to_owned(), "tickets".to_owned()])
         );
+        assert_eq!(tokens.subject.as_deref(), Some("4711"));
     }
 
     #[test]
