@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::connect::reseal;
 use crate::ids::{DataKeyId, OrgId};
 use crate::store::{DataKeyRow, KeyRow, Store, StoreError};
-use crate::vault::{Vault, VaultError, WrappedDataKey};
+use crate::vault::{Vault, VaultError};
 
 /// The name under which replicas say which keys they know, in the table of leases.
 pub const REPLICA: &str = "replica:";
@@ -69,15 +69,6 @@ pub struct Rotated {
     pub resealed: usize,
 }
 
-fn wrapped(row: &DataKeyRow) -> WrappedDataKey {
-    WrappedDataKey {
-        id: row.id,
-        org: row.org_id,
-        kek: row.kek_id.clone(),
-        wrapped: row.wrapped.clone(),
-    }
-}
-
 /// Checks the ring against the database and loads every data key; makes the organization's first one.
 pub async fn open(
     store: &Store,
@@ -121,13 +112,15 @@ pub async fn open(
 /// Loads every data key, so that what another replica sealed can be opened here.
 pub async fn load(store: &Store, vault: &Vault) -> Result<(), KeysError> {
     for row in store.data_keys().await? {
-        vault.load(&wrapped(&row), row.active).map_err(|error| {
-            if let VaultError::UnknownKey(kek) = error {
-                KeysError::Missing(kek)
-            } else {
-                error.into()
-            }
-        })?;
+        vault
+            .load(&row.wrapped_key(), row.active)
+            .map_err(|error| {
+                if let VaultError::UnknownKey(kek) = error {
+                    KeysError::Missing(kek)
+                } else {
+                    error.into()
+                }
+            })?;
     }
     Ok(())
 }
@@ -178,7 +171,7 @@ pub async fn rotate(
     };
     let before = store.data_keys().await?;
     for row in &before {
-        if let Some(moved) = vault.rewrap(&wrapped(row))?
+        if let Some(moved) = vault.rewrap(&row.wrapped_key())?
             && store
                 .rewrap_data_key(row.id, &row.kek_id, &moved.kek, &moved.wrapped)
                 .await?

@@ -76,6 +76,8 @@ pub(super) fn lift(def: &ToolDef, arguments: &mut Map<String, Value>) -> Result<
         .validator
         .as_ref()
         .ok_or("the tool's schema does not compile")?;
+    // Many models write null for an optional argument that they leave out. Deeper down null may mean something.
+    arguments.retain(|_, value| !value.is_null());
     // The validator takes a value, so the arguments are moved into one and back.
     let whole = Value::Object(std::mem::take(arguments));
     let problem = validator

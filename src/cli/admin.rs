@@ -1,6 +1,6 @@
 //! People, tokens, apps, switches, connections and keys.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -381,6 +381,13 @@ pub(super) enum Connections {
         #[arg(long, value_name = "FILE")]
         credential_file: PathBuf,
     },
+    /// Gives an account the name that the `account` argument and block addresses use.
+    Rename {
+        /// The connection's id, from the list.
+        id: ConnectionId,
+        /// The name; the account's own label again when it is left out.
+        alias: Option<String>,
+    },
     /// Revokes a connection at its provider and deletes it.
     Disconnect {
         /// The connection's id, from the list.
@@ -449,25 +456,22 @@ impl Connections {
                 user,
                 credential_file,
             } => {
-                let person = app.auth.person(app.org, &user).await?;
-                let text = std::fs::read_to_string(&credential_file)
-                    .with_context(|| format!("{} cannot be read", credential_file.display()))?;
-                let import: connect::Import = serde_json::from_str(&text).map_err(|error| {
-                    anyhow::anyhow!(
-                        "{} is not a credential file: line {}, column {}",
-                        credential_file.display(),
-                        error.line(),
-                        error.column()
-                    )
-                })?;
-                let done = app
-                    .connections
-                    .import(app.org, person.id, &provider, import)
-                    .await?;
-                output::line(&format!(
-                    "{} {} {}",
-                    done.integration.id, done.label, done.id
-                ))?;
+                import(app, &provider, &user, &credential_file).await?;
+            }
+            Self::Rename { id, alias } => {
+                let owner = app.store.connection(id).await?.map(|row| row.user_id);
+                let alias = alias
+                    .as_deref()
+                    .map(str::trim)
+                    .filter(|alias| !alias.is_empty());
+                let renamed = match owner {
+                    Some(owner) => app.connections.rename(owner, id, alias).await?,
+                    None => false,
+                };
+                if !renamed {
+                    bail!("there is no connection {id}; `connections list` shows them");
+                }
+                output::line("renamed")?;
             }
             Self::Disconnect { id } => {
                 let Some(row) = app.store.connection(id).await? else {
@@ -491,6 +495,34 @@ impl Connections {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+async fn import(
+    app: &App,
+    provider: &str,
+    user: &str,
+    credential_file: &Path,
+) -> anyhow::Result<()> {
+    let person = app.auth.person(app.org, user).await?;
+    let text = std::fs::read_to_string(credential_file)
+        .with_context(|| format!("{} cannot be read", credential_file.display()))?;
+    let import: connect::Import = serde_json::from_str(&text).map_err(|error| {
+        anyhow::anyhow!(
+            "{} is not a credential file: line {}, column {}",
+            credential_file.display(),
+            error.line(),
+            error.column()
+        )
+    })?;
+    let done = app
+        .connections
+        .import(app.org, person.id, provider, import)
+        .await?;
+    output::line(&format!(
+        "{} {} {}",
+        done.integration.id, done.label, done.id
+    ))?;
+    Ok(())
 }
 
 /// The vault's keys.

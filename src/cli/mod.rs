@@ -106,22 +106,32 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Demo(demo) => demo.run(config).await,
         Command::Serve => serving::serve(&config).await,
-        Command::Stdio(stdio) => stdio.run(&config).await,
+        Command::Stdio(stdio) => Box::pin(stdio.run(&config)).await,
         Command::Schemas(schemas) => schemas.run(),
         Command::Migrate(migrate) => migrate.run(&config).await,
         Command::Doctor => serving::doctor(&config).await,
         Command::Keys(admin::Keys::Generate { id }) => admin::generate_key(&id),
-        Command::Users(command) => with_app(&config, async |app| command.run(app).await).await,
-        Command::Tokens(command) => with_app(&config, async |app| command.run(app).await).await,
-        Command::Apps(command) => with_app(&config, async |app| command.run(app).await).await,
+        Command::Users(command) => {
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
+        }
+        Command::Tokens(command) => {
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
+        }
+        Command::Apps(command) => {
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
+        }
         Command::Integrations(command) => {
-            with_app(&config, async |app| command.run(app).await).await
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
         }
         Command::Connections(command) => {
-            with_app(&config, async |app| command.run(app).await).await
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
         }
-        Command::Audit(command) => with_app(&config, async |app| command.run(app).await).await,
-        Command::Keys(command) => with_app(&config, async |app| command.run(app).await).await,
+        Command::Audit(command) => {
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
+        }
+        Command::Keys(command) => {
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
+        }
     }
 }
 

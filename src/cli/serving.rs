@@ -71,7 +71,7 @@ pub(super) struct Stdio {
 impl Stdio {
     pub(super) async fn run(self, config: &Config) -> anyhow::Result<ExitCode> {
         let app = App::start(config, Clock::System).await?;
-        let done = self.serve(config, &app).await;
+        let done = Box::pin(self.serve(config, &app)).await;
         app.stop().await;
         done.map(|()| ExitCode::SUCCESS)
     }
@@ -106,7 +106,7 @@ impl Stdio {
                 }
             }));
         }
-        let served = mcp::serve_stdio(&app.mcp, Auth::local(&user)).await;
+        let served = Box::pin(mcp::serve_stdio(&app.mcp, Auth::local(&user))).await;
         stop.cancel();
         if let Some(pages) = pages {
             pages.abort();

@@ -21,7 +21,7 @@ use std::time::Duration;
 use serde_json::Map;
 use url::Url;
 
-use crate::audit::AuditLog;
+use crate::audit::{Actor, AdminEvent, AuditLog};
 use crate::caller::Caller;
 use crate::changes::{Changes, Heard};
 use crate::clock::{Clock, Timestamp};
@@ -32,14 +32,14 @@ use crate::kit::integration::{Account, Auth, Integration, OAuth2, Provider};
 use crate::kit::tool::{Granted, Needs};
 use crate::links::Links;
 use crate::store::{ConnectionRow, Records, Status, Store, StoreError};
-use crate::vault::Vault;
+use crate::vault::{Vault, VaultError};
 
 pub use error::ConnectError;
 pub use flow::{Callback, Ended, Finished, Started};
 pub use flow_error::FlowError;
 pub use import::Import;
 pub use oauth::App;
-pub use reseal::{reseal, sealed_under};
+pub use reseal::{load_data_keys, reseal, sealed_under};
 pub use revoke::{Receipt, Revoked};
 pub use sites::{Site, Sites};
 
@@ -206,7 +206,7 @@ impl Connections {
             });
         }
         let row = self.fresh(row, integration).await?;
-        self.opened(&row, integration)
+        self.opened(&row, integration).await
     }
 
     /// The scopes of a connection, with everything they imply.
@@ -220,13 +220,25 @@ impl Connections {
     }
 
     /// The client of a connection whose token is fresh.
-    fn opened(
+    async fn opened(
         &self,
         row: &Arc<ConnectionRow>,
         integration: &'static Integration,
     ) -> Result<Opened, ConnectError> {
         let (provider, site) = self.site(&row.provider)?;
-        let tokens = self.unseal(row)?;
+        let tokens = match self.unseal(row).await {
+            Err(ConnectError::Vault(VaultError::Integrity)) => {
+                // Somebody moved or altered the row. It is not retried; the person sees it and the log has it.
+                self.expire(row, "integrity").await?;
+                return Err(ConnectError::Dead {
+                    integration,
+                    id: row.id,
+                    account: handle(row),
+                    status: Status::Expired,
+                });
+            }
+            opened => opened?,
+        };
         let credential = match (&provider.auth, &tokens) {
             (Auth::None, _) => None,
             (Auth::ApiKey(_) | Auth::OAuth2(_), tokens) => Some(
@@ -296,10 +308,49 @@ impl Connections {
             .ok_or_else(|| ConnectError::UnknownProvider(provider.to_owned()))
     }
 
-    fn unseal(&self, row: &ConnectionRow) -> Result<Tokens, ConnectError> {
-        Tokens::open(&self.inner.vault, row).inspect_err(|error| {
+    /// Opens a stored credential. One sealed under a data key that another process made a moment ago, as during a
+    /// rotation, is opened after loading that.
+    async fn unseal(&self, row: &ConnectionRow) -> Result<Tokens, ConnectError> {
+        let mut opened = Tokens::open(&self.inner.vault, row);
+        if let Err(ConnectError::Vault(VaultError::UnknownDataKey(_))) = &opened {
+            load_data_keys(&self.inner.store, &self.inner.vault).await?;
+            opened = Tokens::open(&self.inner.vault, row);
+        }
+        opened.inspect_err(|error| {
             tracing::error!(connection.id = %row.id, error = %error, "a stored credential cannot be opened");
         })
+    }
+
+    /// Gives an account of this person another name, or takes it away. False when they have no such connection; an error
+    /// when another account of the integration has the name.
+    pub async fn rename(
+        &self,
+        user: UserId,
+        id: ConnectionId,
+        alias: Option<&str>,
+    ) -> Result<bool, ConnectError> {
+        let Some(row) = self
+            .inner
+            .store
+            .connection(id)
+            .await?
+            .filter(|row| row.user_id == user)
+        else {
+            return Ok(false);
+        };
+        let event = AdminEvent {
+            kind: "connection.renamed",
+            target: handle(&row).into(),
+            integration: Some(&row.integration),
+            connection: Some(id),
+            detail: serde_json::json!({ "alias": alias }),
+            ..AdminEvent::default()
+        };
+        let owner = Actor::Person { user, grant: None };
+        self.inner.audit.record(owner, row.org_id, event).await?;
+        let renamed = self.inner.store.rename_connection(id, alias).await?;
+        self.changed(user);
+        Ok(renamed)
     }
 
     fn used(&self, id: ConnectionId) {

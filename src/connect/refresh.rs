@@ -154,7 +154,7 @@ impl Connections {
             let renewed_in_vain =
                 forced.is_some_and(|(made, at)| made == version && now.since(at) < PROBE);
             let refreshable = matches!(
-                self.unseal(&row)?,
+                self.unseal(&row).await?,
                 Tokens::OAuth {
                     refresh: Some(_),
                     ..
@@ -172,13 +172,13 @@ impl Connections {
         } else {
             row
         };
-        let tokens = self.unseal(&row)?;
+        let tokens = self.unseal(&row).await?;
         Credential::new(provider.api.credential, tokens.bearer(), row.token_version)
             .ok_or(ConnectError::Secret)
     }
 
     /// Sets a connection to Expired because the provider will have no more of it.
-    async fn expire(&self, row: &ConnectionRow, reason: &str) -> Result<(), StoreError> {
+    pub(super) async fn expire(&self, row: &ConnectionRow, reason: &str) -> Result<(), StoreError> {
         let set = self
             .inner
             .store
@@ -278,7 +278,7 @@ impl Connections {
         let Auth::OAuth2(oauth) = &provider.auth else {
             return Flown::Dead(Status::Expired);
         };
-        let refresh = match self.unseal(&row) {
+        let refresh = match self.unseal(&row).await {
             Ok(Tokens::OAuth {
                 refresh: Some(refresh),
                 ..

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::error::ConnectError;
 use super::flow::{app_place, flow_place};
 use super::secret::place;
 use crate::ids::{DataKeyId, OrgId};
@@ -10,6 +11,14 @@ use crate::vault::{Place, Sealed, Vault, VaultError};
 
 /// Rows looked at at once.
 const PAGE: u32 = 200;
+
+/// Makes every data key of the database usable here, those that another process made included.
+pub async fn load_data_keys(store: &Store, vault: &Vault) -> Result<(), ConnectError> {
+    for row in store.data_keys().await? {
+        vault.load(&row.wrapped_key(), row.active)?;
+    }
+    Ok(())
+}
 
 /// Seals anew what is not under the active data key; returns how much that was. A row that changes meanwhile is left
 /// to its writer, whose seal is newer.

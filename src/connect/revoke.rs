@@ -55,7 +55,7 @@ impl Connections {
             return Ok(None);
         };
         let (_, site) = self.site(&row.provider)?;
-        let revoked = match self.unseal(&row) {
+        let revoked = match self.unseal(&row).await {
             Ok(tokens) => self.revoke_tokens(&row, site, &tokens).await,
             Err(_) => Revoked::No("its stored credential cannot be opened".to_owned()),
         };

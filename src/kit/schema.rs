@@ -36,18 +36,18 @@ pub fn input_schema(def: &ToolDef) -> Map<String, Value> {
     let pages = properties.contains_key("cursor");
     properties.insert(
         "account".to_owned(),
-        json!({ "type": "string", "description": "which connected account" }),
+        json!({ "type": "string", "description": "which account" }),
     );
     if def.effect.is_read() || pages {
         properties.insert(
             "max_chars".to_owned(),
-            json!({ "type": "integer", "minimum": MAX_CHARS.start(), "maximum": MAX_CHARS.end(), "description": "answer size cap" }),
+            json!({ "type": "integer", "minimum": MAX_CHARS.start(), "maximum": MAX_CHARS.end(), "description": "size cap" }),
         );
     }
     if !def.effect.is_read() {
         properties.insert(
             "dry_run".to_owned(),
-            json!({ "type": "boolean", "description": "only show the changes" }),
+            json!({ "type": "boolean", "description": "preview only" }),
         );
     }
     let mut schema = Map::new();
@@ -65,22 +65,12 @@ pub fn input_schema(def: &ToolDef) -> Map<String, Value> {
     schema
 }
 
-/// The schema of every tool's structured answer. It only asks for `items`, because a refusal has the same shape and both
-/// lines of the TypeScript SDK check refusals too.
+/// The schema of every tool's structured answer: `{account, items, next_cursor?, total?, truncated, warnings, links}`, or
+/// `{items, error}` for a refusal. Clients pay for every byte of it once per tool and learn the envelope from the server's
+/// instructions, so it only asks for `items`; both lines of the TypeScript SDK check refusals against it too.
 pub fn output_schema() -> Map<String, Value> {
-    let properties = json!({
-        "account": {},
-        "items": { "type": "array" },
-        "next_cursor": { "type": "string" },
-        "total": {},
-        "truncated": {},
-        "warnings": {},
-        "links": {},
-        "error": {}
-    });
     let mut schema = Map::new();
     schema.insert("type".to_owned(), json!("object"));
-    schema.insert("properties".to_owned(), properties);
     schema.insert("required".to_owned(), json!(["items"]));
     schema
 }
@@ -276,8 +266,8 @@ mod tests {
                     "detail": { "type": "string", "enum": ["ids", "summary", "full"], "description": "How much of each record to return." },
                     "limit": { "type": "integer", "minimum": 1, "maximum": 50, "default": 10 },
                     "cursor": { "type": "string" },
-                    "account": { "type": "string", "description": "which connected account" },
-                    "max_chars": { "type": "integer", "minimum": 1000, "maximum": 96000, "description": "answer size cap" }
+                    "account": { "type": "string", "description": "which account" },
+                    "max_chars": { "type": "integer", "minimum": 1000, "maximum": 96000, "description": "size cap" }
                 },
                 "required": ["query"],
                 "additionalProperties": false
@@ -288,6 +278,6 @@ mod tests {
     #[test]
     fn the_output_schema_stays_tiny() {
         let text = Value::Object(output_schema()).to_string();
-        assert!(text.len() <= 200, "{} bytes", text.len());
+        assert!(text.len() <= 60, "{} bytes", text.len());
     }
 }

@@ -77,9 +77,14 @@ fn output_schema() -> Arc<JsonObject> {
 /// an open world, a reading tool destroys nothing, and a call repeated may change more.
 fn annotations(effect: Effect) -> ToolAnnotations {
     let hints = ToolAnnotations::new();
-    match effect {
-        Effect::Read => hints.read_only(true),
-        Effect::Write { idempotent } => hints.destructive(false).idempotent(idempotent),
-        Effect::Destructive { idempotent } => hints.destructive(true).idempotent(idempotent),
+    let (hints, idempotent) = match effect {
+        Effect::Read => return hints.read_only(true),
+        Effect::Write { idempotent } => (hints.destructive(false), idempotent),
+        Effect::Destructive { idempotent } => (hints.destructive(true), idempotent),
+    };
+    if idempotent {
+        hints.idempotent(true)
+    } else {
+        hints
     }
 }

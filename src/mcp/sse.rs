@@ -101,7 +101,7 @@ fn start<B>(server: &Server, request: &Request<B>) -> Result<Response<Body>, Ref
     };
     let serving = cancel.clone();
     tokio::spawn(async move {
-        match serve_server_with_ct(handler, transport, serving).await {
+        match Box::pin(serve_server_with_ct(handler, transport, serving)).await {
             Ok(running) => {
                 // How it ended does not matter: the stream ends with it.
                 let _ = running.waiting().await;

@@ -19,11 +19,11 @@ pub enum StdioError {
 
 /// Serves `caller` on standard input and output until the input ends; what is under way then is still answered.
 pub async fn serve_stdio(server: &Server, caller: Caller) -> Result<(), StdioError> {
-    let opened = serve_server_with_ct(
+    let opened = Box::pin(serve_server_with_ct(
         face(server, caller, Transport::Stdio),
         rmcp::transport::stdio(),
         server.0.closing.child_token(),
-    )
+    ))
     .await;
     let running = match opened {
         Ok(running) => running,

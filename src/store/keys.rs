@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::{Store, StoreError};
 use crate::clock::Timestamp;
 use crate::ids::{DataKeyId, OrgId};
+use crate::vault::WrappedDataKey;
 
 /// A key-encryption key; the key itself is never stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +34,18 @@ pub struct DataKeyRow {
     pub active: bool,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+impl DataKeyRow {
+    /// The key as the vault takes it.
+    pub fn wrapped_key(&self) -> WrappedDataKey {
+        WrappedDataKey {
+            id: self.id,
+            org: self.org_id,
+            kek: self.kek_id.clone(),
+            wrapped: self.wrapped.clone(),
+        }
+    }
 }
 
 #[derive(FromRow)]

@@ -24,6 +24,9 @@ pub(super) async fn asset(Path(name): Path<String>) -> Result<Response, Error> {
 /// The drawing of an integration, which tool lists point to.
 pub(super) async fn icon(Path(name): Path<String>) -> Result<Response, Error> {
     let id = name.strip_suffix(".svg").ok_or(Error::NotFound)?;
+    if id == "workbench" {
+        return Ok(file("image/svg+xml", include_str!("assets/mark.svg")));
+    }
     let integration = integrations::integration(id).ok_or(Error::NotFound)?;
     Ok(file("image/svg+xml", integration.icon))
 }

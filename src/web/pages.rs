@@ -66,7 +66,8 @@ pub(super) struct Message {
     pub(super) close: bool,
 }
 
-/// Sets the headers of every page, and refuses forms that a browser says come from elsewhere.
+/// Sets the headers of every page (no opener policy: with one, a popup loses the page that opened it on its way through
+/// the provider's), and refuses forms that a browser says come from elsewhere.
 pub(super) async fn guard(request: Request, next: Next) -> Response {
     if request.method() == Method::POST && is_foreign(&request) {
         return Error::Foreign.into_response();
@@ -79,10 +80,6 @@ pub(super) async fn guard(request: Request, next: Next) -> Response {
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(
-        HeaderName::from_static("cross-origin-opener-policy"),
-        HeaderValue::from_static("same-origin-allow-popups"),
-    );
     response
 }
 

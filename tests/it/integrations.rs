@@ -49,7 +49,7 @@ struct Case {
     #[serde(default)]
     chosen: Map<String, Value>,
     upstream: Vec<Exchange>,
-    #[allow(dead_code, reason = "compared as JSON by `check_result`")]
+    #[expect(dead_code, reason = "compared as JSON by `check_result`")]
     #[serde(default)]
     result: Value,
 }

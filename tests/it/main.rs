@@ -1,5 +1,5 @@
 //! The one test binary.
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stderr,
@@ -7,7 +7,6 @@
     clippy::too_many_lines,
     missing_docs,
     unreachable_pub,
-    clippy::too_many_lines,
     reason = "a test says what went wrong by failing"
 )]
 

@@ -1,0 +1,172 @@
+//! The product as its operator runs it: `serve` on SQLite, a thousand people with a token and a connected account each.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+use workbench_mcp::app::App;
+use workbench_mcp::audit::{Event, Kind, Outcome, Redacted};
+use workbench_mcp::auth::Auth;
+use workbench_mcp::caller::{Client, Role};
+use workbench_mcp::clock::Clock;
+use workbench_mcp::config::Config;
+use workbench_mcp::ids::CallId;
+
+use super::load;
+
+/// The real binary, serving.
+pub(crate) struct Process {
+    child: Child,
+    _data: tempfile::TempDir,
+    pub(crate) url: String,
+    pub(crate) tokens: Vec<String>,
+    pub(crate) started_ms: f64,
+}
+
+impl Process {
+    pub(crate) async fn start(upstream: &str, people: usize) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let port = load::free_port().await;
+        let settings = [
+            ("WORKBENCH_LISTEN", format!("127.0.0.1:{port}")),
+            ("WORKBENCH_DATA_DIR", data.path().display().to_string()),
+            ("WORKBENCH_PROVIDER_GITHUB_API_URL", upstream.to_owned()),
+            ("WORKBENCH_LOG", "warn".to_owned()),
+        ];
+        let tokens = people_with_accounts(&settings, people).await;
+        let started = Instant::now();
+        let child = Command::new(env!("CARGO_BIN_EXE_workbench-mcp"))
+            .arg("serve")
+            .envs(settings)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let started_ms = load::until_listening(&format!("127.0.0.1:{port}"), started).await;
+        // The port is open before the product is built; the first answer is what a client waits for.
+        let ready = reqwest::Client::builder().no_proxy().build().unwrap();
+        let ready = ready
+            .get(format!("http://127.0.0.1:{port}/readyz"))
+            .send()
+            .await
+            .unwrap();
+        assert!(ready.status().is_success());
+        let started_ms = started_ms.max(started.elapsed().as_secs_f64() * 1e3);
+        Self {
+            child,
+            _data: data,
+            url: format!("http://127.0.0.1:{port}/mcp"),
+            tokens,
+            started_ms,
+        }
+    }
+
+    pub(crate) fn resident_mib(&self) -> f64 {
+        load::resident_mib(self.child.id())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+fn config(settings: &[(&str, String)]) -> Config {
+    let settings = settings
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone()));
+    Config::load(settings, None).unwrap()
+}
+
+async fn people_with_accounts(settings: &[(&str, String)], people: usize) -> Vec<String> {
+    let app = App::start(&config(settings), Clock::System).await.unwrap();
+    let mut tokens = Vec::new();
+    for number in 1..=people {
+        let person = app
+            .auth
+            .add_user(app.org, &format!("p{number}@example.test"), Role::Member)
+            .await
+            .unwrap();
+        let token = app
+            .auth
+            .create_token(&person, "bench", None, false)
+            .await
+            .unwrap();
+        let credential = json!({ "access_token": format!("bench-token-{number}"), "scopes": ["repo", "read:org", "read:user"] });
+        let import = serde_json::from_value(credential).unwrap();
+        app.connections
+            .import(app.org, person.id, "github", import)
+            .await
+            .unwrap();
+        tokens.push(token.secret.expose_secret().to_owned());
+    }
+    app.stop().await;
+    tokens
+}
+
+/// The audit log by itself: how many calls a second it can record, two durable events each, from 128 callers at once.
+pub(crate) async fn audit_alone() {
+    let data = tempfile::tempdir().unwrap();
+    let settings = [("WORKBENCH_DATA_DIR", data.path().display().to_string())];
+    let app = App::start(&config(&settings), Clock::System).await.unwrap();
+    let person = app
+        .auth
+        .add_user(app.org, "a@example.test", Role::Member)
+        .await
+        .unwrap();
+    let length = Duration::from_secs(3);
+    let started = Instant::now();
+    let callers = (0..128).map(|_| {
+        let (audit, caller, clock) = (app.audit.clone(), Auth::local(&person), app.clock.clone());
+        tokio::spawn(async move {
+            let mut calls = 0_u64;
+            while started.elapsed() < length {
+                let event = Event {
+                    call: CallId::new(clock.now()),
+                    kind: Kind::Tool,
+                    tool: "github_list_tree".into(),
+                    integration: "github".into(),
+                    provider: None,
+                    effect: "read",
+                    thread: None,
+                    connection: None,
+                    account: None,
+                    arguments: Redacted(json!({ "repo": "acme/site" })),
+                    arguments_digest: None,
+                    catalogue_digest: None,
+                };
+                let pending = audit.begin(&caller, &Client::default(), event);
+                audit
+                    .finish(
+                        pending,
+                        Outcome {
+                            code: "ok",
+                            ..Outcome::default()
+                        },
+                    )
+                    .await
+                    .unwrap();
+                calls += 1;
+            }
+            calls
+        })
+    });
+    let mut calls = 0;
+    for caller in callers.collect::<Vec<_>>() {
+        calls += caller.await.unwrap();
+    }
+    let rate = calls as f64 / started.elapsed().as_secs_f64();
+    println!(
+        "audit log alone, 128 callers: {rate:.0} calls/s, {:.0} durable events/s",
+        rate * 2.0
+    );
+    let verifying = Instant::now();
+    let found = app.audit.verify(None, &[], |_| {}).await.unwrap();
+    println!(
+        "audit verify: {:.0} events/s",
+        found.events as f64 / verifying.elapsed().as_secs_f64()
+    );
+    app.stop().await;
+}
