@@ -206,7 +206,7 @@ async function errors({ demo, check, era, client, call }) {
   error = await refused(client.readResource({ uri: "github://alice-dev/nothing" }));
   const code = era === CURRENT ? INVALID_PARAMS : RESOURCE_NOT_FOUND;
   // The 2.x line makes one error of its own of both codes.
-  check(`an unknown address is error ${code}`, error?.code === code || error?.name === "ResourceNotFoundError", error);
+  check(`an unknown address is error ${code}`, error?.code === code || error?.constructor.name === "ResourceNotFoundError", error);
 }
 
 async function takenBack({ demo, check, call }) {
