@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -202,6 +203,12 @@ impl App {
         self.jobs().start(&self.tasks, &self.closing);
         server::serve(listener, self.router(metrics), stop, &self.closing, DRAIN).await;
         Ok(())
+    }
+
+    /// Serves HTTP in the background until `stop` is cancelled, without starting the jobs.
+    pub fn spawn_pages(&self, listener: TcpListener, stop: CancellationToken) -> JoinHandle<()> {
+        let (router, closing) = (self.router(None), self.closing.clone());
+        tokio::spawn(async move { server::serve(listener, router, &stop, &closing, DRAIN).await })
     }
 
     /// Starts the background jobs without serving HTTP.

@@ -95,17 +95,10 @@ impl Stdio {
         // Connecting an account needs our pages. When no server runs beside this process, it serves them itself.
         let stop = CancellationToken::new();
         app.start_jobs();
-        let mut pages = None;
-        if let Ok(listener) = TcpListener::bind(config.listen).await {
-            let (router, stop) = (app.router(None), stop.clone());
-            pages = Some(tokio::spawn(async move {
-                let served =
-                    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
-                if let Err(error) = served.await {
-                    tracing::warn!(error = %error, "the pages for connecting accounts are gone");
-                }
-            }));
-        }
+        let pages = match TcpListener::bind(config.listen).await {
+            Ok(listener) => Some(app.spawn_pages(listener, stop.clone())),
+            Err(_) => None,
+        };
         let served = Box::pin(mcp::serve_stdio(&app.mcp, Auth::local(&user))).await;
         stop.cancel();
         if let Some(pages) = pages {

@@ -184,10 +184,11 @@ fn is_rust_number(format: &str) -> bool {
 fn says_nothing(default: &Value) -> bool {
     match default {
         Value::Null | Value::Bool(false) => true,
+        Value::Number(number) => number.as_f64() == Some(0.0),
         Value::String(text) => text.is_empty(),
         Value::Array(list) => list.is_empty(),
         Value::Object(map) => map.is_empty(),
-        Value::Bool(true) | Value::Number(_) => false,
+        Value::Bool(true) => false,
     }
 }
 

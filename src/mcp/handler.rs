@@ -12,24 +12,22 @@ use rmcp::model::{
     CompletionInfo, CustomRequest, CustomResult, ErrorCode, GetPromptRequestMethod,
     GetPromptRequestParams, GetPromptResponse, Icon, Implementation, ListPromptsRequestMethod,
     ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion, ReadResourceRequestParams,
-    ReadResourceResponse, Reference, Resource, ResourceTemplate, ResourceUpdatedNotificationParam,
-    ServerCapabilities, ServerConfig, SetLevelRequestMethod, SetLevelRequestParams,
-    SubscribeRequestParams, SubscriptionFilter, UnsubscribeRequestParams,
+    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
+    Reference, Resource, ResourceTemplate, ServerCapabilities, ServerConfig, SetLevelRequestMethod,
+    SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, UnsubscribeRequestParams,
 };
-use rmcp::service::{NotificationContext, Peer, RequestContext, RoleServer, SubscriptionContext};
+use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
 use rmcp::{ErrorData, ServerHandler};
 use serde_json::{Map, Value};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::Server;
 use super::ask::{self, Outcome};
 use super::render;
+use super::tell::{tell_changes, with_progress};
 use crate::caller::{Caller, Client};
-use crate::calls::{ACCOUNTS_URI, Context, Events};
+use crate::calls::{ACCOUNTS_URI, Context};
 use crate::kit::error::Code;
-use crate::kit::progress::{Progress, Step};
+use crate::kit::progress::Progress;
 use crate::kit::text;
 
 /// Entries of one page of a list.
@@ -595,72 +593,4 @@ fn page<'a, T>(
         .then(|| page.last().map(|item| key(item).to_owned()))
         .flatten();
     Ok((page, next))
-}
-
-/// Tells a peer of the older revisions about changes for as long as its session lasts.
-async fn tell_changes(peer: Peer<RoleServer>, mut events: Events, closing: CancellationToken) {
-    /// How often a silent session is checked for being over.
-    const CHECK: std::time::Duration = std::time::Duration::from_secs(30);
-    loop {
-        tokio::select! {
-            () = closing.cancelled() => return,
-            more = events.changed() => if !more { return },
-            () = tokio::time::sleep(CHECK) => {
-                if peer.is_transport_closed() {
-                    return;
-                }
-                continue;
-            }
-        }
-        let told = async {
-            peer.notify_tool_list_changed().await?;
-            peer.notify_resource_list_changed().await?;
-            peer.notify_resource_updated(ResourceUpdatedNotificationParam::new(ACCOUNTS_URI))
-                .await
-        };
-        if told.await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Runs `work` with a progress that reaches the client in order and is silent once the work is done. Without a token it
-/// costs nothing. Reporting never waits for the client; only the answer does, for the reports before it.
-pub(super) async fn with_progress<T>(
-    cx: &RequestContext<RoleServer>,
-    work: impl AsyncFnOnce(Progress) -> T,
-) -> T {
-    let Some(token) = cx.meta.get_progress_token() else {
-        return work(Progress::default()).await;
-    };
-    let (steps, mut told) = mpsc::unbounded_channel::<Step>();
-    let progress = Progress::to(move |step| {
-        // The receiver is gone once the work is done: late reports vanish here.
-        let _ = steps.send(step);
-    });
-    let done = CancellationToken::new();
-    let tell = async {
-        loop {
-            let step = tokio::select! {
-                biased;
-                step = told.recv() => step,
-                () = done.cancelled() => None,
-            };
-            let Some(step) = step else { return };
-            let mut report =
-                ProgressNotificationParam::new(token.clone(), step.done).with_message(step.message);
-            if let Some(total) = step.total {
-                report = report.with_total(total);
-            }
-            if cx.peer.notify_progress(report).await.is_err() {
-                return;
-            }
-        }
-    };
-    let work = async {
-        let result = work(progress).await;
-        done.cancel();
-        result
-    };
-    tokio::join!(work, tell).0
 }

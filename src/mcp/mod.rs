@@ -20,6 +20,7 @@ mod sessions;
 pub mod sse;
 mod stdio;
 mod streams;
+mod tell;
 
 use std::sync::Arc;
 

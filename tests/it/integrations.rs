@@ -15,7 +15,7 @@ use workbench_mcp::kit::error::ToolError;
 use workbench_mcp::kit::integration::{Account, Integration};
 use workbench_mcp::kit::progress::Progress;
 use workbench_mcp::kit::tool::{Cx, Granted};
-use workbench_mcp::store::{ConnectionRow, DatabaseUrl, Records, Status, Store, UserRow};
+use workbench_mcp::store::{ConnectionRow, DatabaseUrl, Record, Records, Status, Store, UserRow};
 use workbench_mcp::vault::Sealed;
 
 use crate::harness::fixtures::{self, Exchange};
@@ -48,10 +48,23 @@ struct Case {
     prefix: String,
     #[serde(default)]
     chosen: Map<String, Value>,
+    /// What the connection keeps already.
+    #[serde(default)]
+    records: Vec<Kept>,
     upstream: Vec<Exchange>,
     #[expect(dead_code, reason = "compared as JSON by `check_result`")]
     #[serde(default)]
     result: Value,
+}
+
+/// A row that an earlier call kept.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    collection: String,
+    key: String,
+    version: String,
+    body: String,
 }
 
 /// Within every case, relative times count from here: 2026-11-20T12:00:00Z.
@@ -126,6 +139,14 @@ async fn context(store: &Store, integration: &'static Integration, case: &Case) 
         None,
     );
     let records = records(store, integration, &who.account).await;
+    for kept in &case.records {
+        let record = Record {
+            key: kept.key.clone(),
+            version: kept.version.clone(),
+            body: kept.body.clone(),
+        };
+        records.put(&kept.collection, &record).await.unwrap();
+    }
     let cx = Cx {
         provider,
         api,

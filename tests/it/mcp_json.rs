@@ -37,7 +37,7 @@ fn the_remote_server_is_where_we_listen() {
     let url: Url = server["url"].as_str().unwrap().parse().unwrap();
     let config = Config::load(Vec::new(), None).unwrap();
     let ours = config.public_url().unwrap().join("mcp").unwrap();
-    assert_eq!((url.path(), url), ("/mcp", ours));
+    assert_eq!((url.path(), &url), ("/mcp", &ours));
 }
 
 #[test]

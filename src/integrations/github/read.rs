@@ -159,7 +159,8 @@ pub(super) async fn tree(
     root: &str,
     recursive: bool,
 ) -> Result<Tree, ProviderError> {
-    let path = repo.path_to(&["git", "trees"], root);
+    // One segment: unlike a file's path, GitHub describes the hash or branch here as a plain parameter.
+    let path = repo.path(&["git", "trees", root]);
     let request = cx
         .api
         .get(&path)

@@ -16,7 +16,7 @@ use super::model::Record;
 use super::moments::{instant, moment};
 use super::{names, records};
 
-/// Logs a note, task, call, meeting or e-mail on records; sends nothing.
+/// Logs an activity on records; sends nothing.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogActivity {

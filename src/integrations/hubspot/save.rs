@@ -13,17 +13,17 @@ use super::kinds::{Kind, Target, WRITE_ANY, record_id};
 use super::model::{AssociationType, BatchError, Page, Property, Record};
 use super::records;
 
-/// Creates, updates or upserts records and links them; null clears a value.
+/// Saves and links records; null clears.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SaveRecords {
     /// How
     mode: Mode,
-    /// contacts, deals, custom…
+    /// contacts, custom…
     object_type: String,
-    /// At most 100
+    /// 1-100
     records: Vec<Input>,
-    /// Unique property that id is
+    /// Property of id
     #[serde(default)]
     match_property: String,
 }
@@ -57,7 +57,7 @@ struct Input {
     /// Values
     #[schemars(schema_with = "object")]
     properties: Map<String, Value>,
-    /// companies/201 or companies/201:label
+    /// deals/7[:label]
     #[serde(default)]
     links: Vec<String>,
 }

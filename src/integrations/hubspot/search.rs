@@ -20,16 +20,16 @@ const WINDOW: u32 = 10_000;
 /// Longest search text.
 const QUERY_CHARS: usize = 3_000;
 
-/// Searches records of any type and counts all matches.
+/// Finds and counts records of any type.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SearchRecords {
-    /// contacts, deals, custom…
+    /// contacts, custom…
     object_type: String,
     /// Words
     #[serde(default)]
     q: String,
-    /// dealstage=Closed won|Lost, amount>=5, or, email=*; also != ~ !~
+    /// dealstage=Won|Lost, amount>=5, or, email=*; also != ~ !~
     #[serde(default)]
     filters: Vec<String>,
     /// companies/201

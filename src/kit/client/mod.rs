@@ -2,6 +2,7 @@
 //! is safe to retry, caps sizes and times, counts, and turns refusals into [`ProviderError`].
 
 mod answer;
+mod path;
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -33,8 +34,6 @@ const IDLE: Duration = Duration::from_secs(10);
 const PATIENCE_S: u64 = 20;
 /// How often a safe request is sent at most.
 const ATTEMPTS: u32 = 3;
-/// Longest path segment, in characters.
-const SEGMENT_CHARS: usize = 1_024;
 
 /// A credential ready to be sent. It has no way to be printed.
 #[derive(Clone)]
@@ -169,7 +168,7 @@ impl ProviderClient {
         let safe = method == Method::GET;
         Request {
             client: self.clone(),
-            url: join(&self.inner.base, path),
+            url: path::join(&self.inner.base, path),
             method,
             headers: HeaderMap::new(),
             body: None,
@@ -186,28 +185,6 @@ impl std::fmt::Debug for ProviderClient {
             .field("base", &self.inner.base.as_str())
             .finish_non_exhaustive()
     }
-}
-
-/// Appends segments to a base address. The `url` crate silently drops `.` and `..` and climbs on some spellings of
-/// them, so those are refused before it sees them.
-fn join(base: &Url, path: &[&str]) -> Result<Url, ProviderError> {
-    let mut url = base.clone();
-    let bad = |segment: &str| ProviderError::BadSegment(text::clip(&text::printable(segment), 80));
-    {
-        let mut segments = url.path_segments_mut().map_err(|()| bad(base.as_str()))?;
-        segments.pop_if_empty();
-        for segment in path {
-            let hollow = segment.chars().all(|c| c == '.' || c.is_whitespace());
-            if hollow
-                || segment.chars().any(char::is_control)
-                || segment.chars().count() > SEGMENT_CHARS
-            {
-                return Err(bad(segment));
-            }
-            segments.push(segment);
-        }
-    }
-    Ok(url)
 }
 
 /// A request being put together. Nothing is sent before one of the `send` methods.
@@ -559,57 +536,4 @@ async fn read(
         headers,
         body,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::expect_used, reason = "a test says what went wrong by failing")]
-
-    use super::*;
-
-    fn joined(segments: &[&str]) -> Result<String, ProviderError> {
-        let base = Url::parse("https://api.example.test/api/v3").expect("a fixed address");
-        join(&base, segments).map(|url| url.path().to_owned())
-    }
-
-    #[test]
-    fn segments_are_encoded() {
-        assert_eq!(
-            joined(&["repos", "a/b", "x y?#%2e"]),
-            Ok("/api/v3/repos/a%2Fb/x%20y%3F%23%252e".to_owned())
-        );
-    }
-
-    #[test]
-    fn segments_that_could_climb_are_refused() {
-        for segment in [
-            "",
-            ".",
-            "..",
-            "...",
-            " ",
-            ".\t.",
-            "a\nb",
-            "\0",
-            &"x".repeat(1_025),
-        ] {
-            assert!(
-                matches!(
-                    joined(&["repos", segment, "delete"]),
-                    Err(ProviderError::BadSegment(_))
-                ),
-                "{segment:?}"
-            );
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn a_segment_never_changes_the_depth(segment in "\\PC{0,60}") {
-            if let Ok(path) = joined(&["users", &segment, "delete"]) {
-                proptest::prop_assert_eq!(path.split('/').count(), 6);
-                proptest::prop_assert!(path.starts_with("/api/v3/users/") && path.ends_with("/delete"));
-            }
-        }
-    }
 }

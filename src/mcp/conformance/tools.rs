@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::super::handler::{is_stateless, with_progress};
+use super::super::handler::is_stateless;
+use super::super::tell::with_progress;
 use super::catalogue::{PNG, WAV};
 use super::{CHANGES, Change, rounds};
 

@@ -40,6 +40,9 @@ pub struct Response {
     /// A body that is not JSON; its media type stands in `headers`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// Not what the provider describes, on purpose: a proxy's page, a truncated body.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub broken: bool,
 }
 
 /// The files of `fixtures/<integration>/<folder>/`, by path.
@@ -54,6 +57,21 @@ pub fn cases(integration: &str, folder: &str) -> Vec<PathBuf> {
     });
     files.sort();
     files
+}
+
+/// All cases of an integration, by path.
+pub fn all_cases(integration: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root().join(integration)).unwrap();
+    let mut folders: Vec<_> = entries
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    folders.sort();
+    folders
+        .iter()
+        .flat_map(|folder| cases(integration, folder))
+        .collect()
 }
 
 pub fn root() -> PathBuf {

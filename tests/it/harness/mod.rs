@@ -2,5 +2,6 @@
 
 pub mod database;
 pub mod fixtures;
+pub mod openapi;
 pub mod rows;
 pub mod upstream;
