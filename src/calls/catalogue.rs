@@ -33,6 +33,7 @@ pub(super) struct RulesOf(RwLock<HashMap<OrgId, (Arc<Rules>, Timestamp)>>);
 
 /// Changes that concern one caller.
 pub struct Events {
+    calls: Calls,
     heard: broadcast::Receiver<Heard>,
     org: OrgId,
     user: UserId,
@@ -50,6 +51,10 @@ impl Events {
             }
         }
         while matches!(self.heard.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {}
+        // Whoever follows changes to forget what is old may hear of this one later than we do, and whoever waits here looks
+        // again at once: it must not find what was remembered before the change.
+        self.calls.inner.connections.forget(self.user);
+        self.calls.forget_rules();
         true
     }
 }
@@ -136,17 +141,20 @@ impl Calls {
         loop {
             match heard.recv().await {
                 Ok(Heard::Change(change)) if change.topic == "connection" => {}
-                Ok(_) | Err(RecvError::Lagged(_)) => {
-                    self.inner
-                        .rules
-                        .0
-                        .write()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .clear();
-                }
+                Ok(_) | Err(RecvError::Lagged(_)) => self.forget_rules(),
                 Err(RecvError::Closed) => return,
             }
         }
+    }
+
+    fn forget_rules(&self) {
+        let mut rules = self
+            .inner
+            .rules
+            .0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        rules.clear();
     }
 
     /// The caller's accounts, as `workbench://accounts` and the pages show them.
@@ -183,6 +191,7 @@ impl Calls {
     /// Tells when something changes for this caller, on this replica or another.
     pub fn events(&self, caller: &Caller) -> Events {
         Events {
+            calls: self.clone(),
             heard: self.inner.changes.subscribe(),
             org: caller.org,
             user: caller.user,

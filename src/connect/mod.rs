@@ -164,9 +164,14 @@ impl Connections {
         Ok(rows)
     }
 
+    /// Forgets what is remembered of this person; the next look is at the store.
+    pub fn forget(&self, user: UserId) {
+        self.inner.people.invalidate(&user);
+    }
+
     /// Forgets what is remembered of this person and lets everyone else hear of a change.
     fn changed(&self, user: UserId) {
-        self.inner.people.invalidate(&user);
+        self.forget(user);
         self.inner.changes.nudge();
     }
 
