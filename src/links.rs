@@ -2,6 +2,8 @@
 
 use url::Url;
 
+use crate::ids::ConnectionId;
+
 /// Makes addresses below the public URL (`WORKBENCH_PUBLIC_URL`).
 #[derive(Clone, Debug)]
 pub struct Links {
@@ -45,12 +47,22 @@ impl Links {
         self.at(&["connect", integration]).into()
     }
 
-    /// The page that begins connecting `integration`, for somebody who holds the one-time sign-in `ticket`.
-    pub fn connect_signed_in(&self, integration: &str, ticket: &str) -> String {
+    /// The page that begins connecting `integration` again in the place of this connection.
+    pub fn reconnect(&self, integration: &str, connection: ConnectionId) -> String {
+        let mut url = self.at(&["connect", integration]);
+        url.query_pairs_mut()
+            .append_pair("reconnect", &connection.to_string());
+        url.into()
+    }
+
+    /// The page at `link`, one of ours, for somebody who holds the one-time sign-in `ticket`.
+    pub fn signed_in(&self, link: &str, ticket: &str) -> String {
+        let base = self.public.as_str().trim_end_matches('/');
+        let next = link.strip_prefix(base).unwrap_or_default();
         let mut url = self.at(&["login"]);
         url.query_pairs_mut()
             .append_pair("ticket", ticket)
-            .append_pair("next", &format!("/connect/{integration}"));
+            .append_pair("next", next);
         url.into()
     }
 
@@ -82,6 +94,8 @@ impl Links {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::expect_used, reason = "a test says what went wrong by failing")]
+
     use super::*;
 
     #[test]
@@ -97,9 +111,12 @@ mod tests {
             ),
         ] {
             let links = public.parse().map(Links::new);
-            assert_eq!(
-                links.map(|links| links.connect("github")),
-                Ok(expected.to_owned())
+            let links = links.expect("a fixed address");
+            assert_eq!(links.connect("github"), expected);
+            let signed_in = links.signed_in(&links.connect("github"), "t");
+            assert!(
+                signed_in.ends_with("/login?ticket=t&next=%2Fconnect%2Fgithub"),
+                "{signed_in}"
             );
         }
     }

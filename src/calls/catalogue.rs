@@ -192,16 +192,18 @@ impl Calls {
     /// The address at which the person does what a failure asks for. For somebody at `stdio`, who holds the database
     /// anyway, it also signs the browser in, once.
     pub async fn link(&self, caller: &Caller, action: &Action) -> String {
-        let integration = match action {
-            Action::Connect(integration) | Action::Reconnect(integration, _) => integration,
+        let links = &self.inner.links;
+        let link = match action {
+            Action::Connect(integration) => links.connect(integration),
+            Action::Reconnect(integration, connection) => links.reconnect(integration, *connection),
             Action::Open(url) => return url.clone(),
         };
         if caller.credential == Credential::Local
             && let Some(ticket) = self.ticket(caller).await
         {
-            return self.inner.links.connect_signed_in(integration, &ticket);
+            return links.signed_in(&link, &ticket);
         }
-        self.inner.links.connect(integration)
+        link
     }
 
     async fn ticket(&self, caller: &Caller) -> Option<String> {

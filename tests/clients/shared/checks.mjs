@@ -1,8 +1,8 @@
 // The checks that every TypeScript client passes, whatever its major version.
 //
 // A suite gives `connect({ demo, transport, era, email, elicit, changed })`, which answers
-// `{ client, call(name, arguments, options), version() }`: `elicit` plays the person when the client asks through a handler,
-// and `changed` is told the method of every notification.
+// `{ client, call(name, arguments, options), version() }`: `elicit` plays the person when the client asks through a
+// handler, and `changed` is told the method of every notification.
 
 import { ALICE, BOB, Browser, Demo, Tally, until } from "./rig.mjs";
 
@@ -80,8 +80,10 @@ const accountsOf = async (client) =>
 async function connecting({ demo, check, era, as }) {
   const changes = new Set();
   const asked = [];
+  let willing = false;
   const elicit = async (question) => {
     asked.push(question);
+    if (!willing) return { action: "decline" };
     await new Browser().connect(question.url, demo.tokens[ALICE]);
     return { action: "accept" };
   };
@@ -93,7 +95,11 @@ async function connecting({ demo, check, era, as }) {
   check("lists no tool without an account", before.length === 0, before);
 
   if (era === CURRENT) {
-    const result = await call("github_get_viewer", {});
+    let result = await call("github_get_viewer", {});
+    check("a question declined fails the call", problem(result).message?.includes("declined"), result);
+    asked.length = 0;
+    willing = true;
+    result = await call("github_get_viewer", {});
     check("asks for the account once, by a link", asked.length === 1 && asked[0].mode === "url", asked);
     check("the same call goes on once it is connected", !result.isError, result);
   } else {
@@ -101,6 +107,7 @@ async function connecting({ demo, check, era, as }) {
     const question = error?.data?.elicitations?.[0] ?? error?.elicitations?.[0];
     const isLink = error?.code === URL_ELICITATION_REQUIRED && question?.mode === "url";
     check(`asks for the account by error ${URL_ELICITATION_REQUIRED}`, isLink, error);
+    willing = true;
     await elicit(question);
     const completed = await until(() => changes.has("notifications/elicitation/complete"));
     check("says that the question is answered", completed, [...changes]);
@@ -141,7 +148,7 @@ async function calls({ demo, check, call }) {
 
   const steps = [];
   result = await call("github_import_docs", { repo: "acme/site" }, { onprogress: (step) => steps.push(step) });
-  const grows = steps.every((step, i) => step.total !== undefined && (i === 0 || step.progress > steps[i - 1].progress));
+  const grows = steps.every(({ progress, total }, i) => total && (i === 0 || progress > steps[i - 1].progress));
   check("reports progress in order", !result.isError && steps.length >= 2 && grows, steps);
 
   await demo.tell("github", { do: "expire_access_tokens" });
@@ -206,7 +213,8 @@ async function errors({ demo, check, era, client, call }) {
   error = await refused(client.readResource({ uri: "github://alice-dev/nothing" }));
   const code = era === CURRENT ? INVALID_PARAMS : RESOURCE_NOT_FOUND;
   // The 2.x line makes one error of its own of both codes.
-  check(`an unknown address is error ${code}`, error?.code === code || error?.name === "ResourceNotFoundError", error);
+  const isOwnError = error?.constructor.name === "ResourceNotFoundError";
+  check(`an unknown address is error ${code}`, error?.code === code || isOwnError, error);
 }
 
 async function takenBack({ demo, check, call }) {
@@ -232,5 +240,6 @@ async function strangers({ demo, check, connect, transport, era }) {
   const tokens = { "mallory@example.test": `wbt_${"x".repeat(43)}` };
   const stranger = { ...demo, tokens };
   const error = await refused(connect({ demo: stranger, transport, era, email: "mallory@example.test" }));
-  check("a stranger's token is refused", /401|unauthori[sz]ed|invalid_token/i.test(`${error?.name} ${error?.message} ${error?.code}`), error);
+  const said = `${error?.name} ${error?.message} ${error?.code}`;
+  check("a stranger's token is refused", /401|unauthori[sz]ed|invalid_token/i.test(said), error);
 }
