@@ -10,7 +10,14 @@
 )]
 
 mod audit;
+mod bad_input;
+mod connect;
+mod crash;
 mod harness;
 mod integrations;
+mod isolation;
+mod refresh;
 mod sandbox;
+mod secrets;
 mod store;
+mod vault;
