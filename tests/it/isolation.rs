@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -280,7 +280,8 @@ async fn five_hundred_calls_with_the_same_id() {
         let (reply, _) = ask(person, at / 2).await;
         (reply, own, foreign)
     });
-    for (reply, own, foreign) in join_all(asked).await {
+    let mut answered = stream::iter(asked).buffer_unordered(100);
+    while let Some((reply, own, foreign)) = answered.next().await {
         assert_eq!(reply.body["id"], 1);
         let said = reply.body.to_string();
         assert!(said.contains(own) && !said.contains(foreign), "{said}");

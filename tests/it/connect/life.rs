@@ -96,11 +96,13 @@ async fn from_nothing_to_connected_to_nothing() {
 
 #[tokio::test]
 async fn several_accounts_of_one_provider() {
-    let (_world, app) = still().await;
+    let (world, app) = still().await;
     let alice = app.person("alice@example.test").await;
     alice.connect("hubspot", "4711").await;
     let only = alice.mcp.call("hubspot_get_account", json!({})).await;
     let first = only.account().to_owned();
+    // Choices stand in the order in which they were connected.
+    world.advance(Duration::from_secs(1));
     alice.connect("hubspot", "4712").await;
     let second = "acme-partners.example.test";
     assert_ne!(first, second);
