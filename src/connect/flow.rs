@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::error::ConnectError;
 use super::flow_error::FlowError;
+use super::life::Life;
 use super::oauth::{self, App, TokenFailure, Trade};
-use super::refresh::Life;
 use super::secret::Tokens;
 use super::sites::Site;
 use super::{Connections, account, granted, handle};

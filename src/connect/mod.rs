@@ -7,6 +7,7 @@ mod error;
 mod flow;
 mod flow_error;
 mod import;
+mod life;
 mod oauth;
 mod refresh;
 mod reseal;

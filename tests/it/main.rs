@@ -10,13 +10,20 @@
 )]
 
 mod audit;
+mod bad_input;
 mod catalogue;
+mod connect;
 mod contracts;
+mod crash;
 mod generated;
 mod harness;
 mod integrations;
+mod isolation;
 mod mcp;
 mod mcp_json;
+mod refresh;
 mod sandbox;
+mod secrets;
 mod store;
 mod tidy;
+mod vault;
