@@ -301,7 +301,6 @@ async fn arguments_that_do_not_fit() {
     let table = [
         ("github_get_viewer", json!({ "nothing": 1 }), "nothing"),
         ("github_list_issues", json!({ "repo": 7 }), "repo"),
-        ("github_list_issues", json!({ "repo": null }), "repo"),
         ("github_list_issues", json!({ "repo": { "a": 1 } }), "repo"),
         (
             "github_list_issues",

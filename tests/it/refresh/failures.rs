@@ -12,7 +12,11 @@ async fn a_grant_that_is_gone_expires_at_once() {
     world.advance(LIFE);
     let refused = alice.issues().await;
     assert_eq!(refused.code(), "reauth_required");
-    assert_eq!(refused.error()["action_url"], alice.at("/connect/github"));
+    let link = refused.error()["action_url"].as_str().unwrap().to_owned();
+    assert!(
+        link.starts_with(&alice.at("/connect/github?reconnect=con_")),
+        "{link}"
+    );
     assert!(
         refused.error()["message"]
             .as_str()
@@ -216,7 +220,11 @@ async fn ten_failures_in_a_row_span_a_day_and_the_tenth_deactivates() {
     assert_eq!(alice.mcp.tools().await, Vec::<String>::new());
     let refused = alice.issues().await;
     assert_eq!(refused.code(), "reauth_required");
-    assert_eq!(refused.error()["action_url"], alice.at("/connect/github"));
+    let link = refused.error()["action_url"].as_str().unwrap().to_owned();
+    assert!(
+        link.starts_with(&alice.at("/connect/github?reconnect=con_")),
+        "{link}"
+    );
     let calls = world.refresh_calls("github");
     world.advance(Duration::from_hours(48));
     alice.issues().await;
