@@ -311,12 +311,11 @@ impl Connections {
         if let Err(ConnectError::Vault(VaultError::UnknownDataKey(id))) = opened {
             // Another replica may have made the key a moment ago. One that nobody made is a forgery.
             load_data_keys(&self.inner.store, &self.inner.vault).await?;
-            opened = Tokens::open(&self.inner.vault, row).map_err(|error| match error {
-                ConnectError::Vault(VaultError::UnknownDataKey(still)) if still == id => {
-                    VaultError::Integrity.into()
-                }
-                other => other,
-            });
+            opened = Tokens::open(&self.inner.vault, row);
+            if matches!(&opened, Err(ConnectError::Vault(VaultError::UnknownDataKey(still))) if *still == id)
+            {
+                opened = Err(VaultError::Integrity.into());
+            }
         }
         match opened {
             Err(ConnectError::Vault(VaultError::Integrity)) => {

@@ -90,7 +90,7 @@ async fn no_write_is_forgotten_however_the_server_dies() {
     let mut lines = Vec::new();
     app.audit
         .export(app.org, &workbench_mcp::audit::Filter::default(), |line| {
-            lines.push(line.to_owned())
+            lines.push(line.to_owned());
         })
         .await
         .unwrap();

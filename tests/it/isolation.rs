@@ -255,19 +255,19 @@ async fn five_hundred_calls_with_the_same_id() {
     let (_world, app) = still().await;
     let Pair { alice, bob } = pair(&app).await;
     let ask = async |person: &Person, at: usize| -> (Reply, bool) {
-        let params = if at % 10 == 0 {
+        let params = if at.is_multiple_of(10) {
             json!({ "name": "github_get_viewer", "arguments": {} })
         } else {
             json!({ "uri": "workbench://accounts" })
         };
-        let method = if at % 10 == 0 {
+        let method = if at.is_multiple_of(10) {
             "tools/call"
         } else {
             "resources/read"
         };
         (
             reply(person.mcp.build(&json!(1), method, params)).await,
-            at % 10 == 0,
+            at.is_multiple_of(10),
         )
     };
     let (alice, bob) = (&alice, &bob);

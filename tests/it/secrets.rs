@@ -37,7 +37,11 @@ fn disguises(marker: &str) -> Vec<String> {
         }
     }
     let encoded = url::form_urlencoded::byte_serialize(marker.as_bytes()).collect::<String>();
-    let percent: String = marker.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let percent = marker
+        .bytes()
+        .map(|byte| format!("%{byte:02X}"))
+        .collect::<Vec<_>>()
+        .concat();
     all.extend([encoded, percent]);
     all.sort();
     all.dedup();
@@ -245,7 +249,12 @@ async fn no_secret_is_kept_printed_or_answered_in_the_clear() {
         let material = keys.split_once(':').unwrap().1;
         markers.push(material.trim_end_matches('=').to_owned());
         let raw = STANDARD.decode(material).unwrap();
-        markers.push(raw.iter().map(|byte| format!("{byte:02x}")).collect());
+        markers.push(
+            raw.iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<Vec<_>>()
+                .concat(),
+        );
     }
     assert!(markers.len() >= 11, "{}", markers.len());
     let mut found = Vec::new();

@@ -214,7 +214,7 @@ async fn reconnecting_revives_the_same_account_and_no_other() {
     alice.connect("github", "alice-dev").await;
     let before = app.row(&alice).await;
     world.tell("github", Command::Revoke { account: None });
-    world.advance(Duration::from_secs(16 * 60));
+    world.advance(Duration::from_mins(16));
     let dead = alice.viewer().await;
     assert_eq!(dead.code(), "reauth_required");
     assert_eq!(alice.mcp.status("github").await.0, "Expired");
@@ -288,7 +288,7 @@ async fn disconnecting_says_whether_the_provider_revoked() {
 
     // An access token that has ended cannot show the provider which grant is meant; the grant must go all the same.
     alice.connect("github", "alice-dev").await;
-    world.advance(Duration::from_secs(16 * 60));
+    world.advance(Duration::from_mins(16));
     let id = app.row(&alice).await.id.to_string();
     let said = alice.disconnect(&id).await;
     assert!(

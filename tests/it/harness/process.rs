@@ -96,7 +96,7 @@ impl Process {
             .entry("WORKBENCH_LOG".to_owned())
             .and_modify(|log| {
                 if log == "warn" {
-                    *log = "info".to_owned();
+                    "info".clone_into(log);
                 }
             });
         Self::start(&settings, &["serve"], "ready").await
