@@ -1,4 +1,4 @@
-//! Why a call did not bring an answer, in the two voices of design 3.6: `Display` for logs, [`CallError::public`] for the
+//! Why a call did not bring an answer, in the two voices of design 3.6: `Display` for logs, [`CallError::message`] for the
 //! person and the model.
 
 use crate::ids::{CallId, ConnectionId};

@@ -57,7 +57,7 @@ struct Input {
     /// Values
     #[schemars(schema_with = "object")]
     properties: Map<String, Value>,
-    /// deals/7[:label]
+    /// deals/7(:label)
     #[serde(default)]
     links: Vec<String>,
 }
