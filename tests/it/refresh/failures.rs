@@ -34,7 +34,7 @@ async fn a_grant_that_is_gone_expires_at_once() {
     assert_eq!(alice.mcp.blocks().await, Vec::<String>::new());
     let read = alice.mcp.read(block).await;
     assert_eq!(read.code(), "reauth_required");
-    assert_eq!(read.error()["action_url"], alice.at("/connect/github"));
+    assert_eq!(read.error()["action_url"], link);
     let (status, reason) = alice.mcp.status("github").await;
     assert_eq!(
         (status.as_str(), reason.as_str()),
