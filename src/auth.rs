@@ -17,6 +17,7 @@ use crate::changes::Heard;
 use crate::clock::{Clock, Timestamp};
 use crate::ids::{GrantId, OrgId, UserId};
 use crate::store::{GrantKind, GrantRow, Store, StoreError, UserRow};
+use crate::turns::Turns;
 use crate::vault::{self, Mac, VaultError};
 
 /// What personal access tokens begin with, so that secret scanners find a leaked one.
@@ -75,6 +76,7 @@ struct Inner {
     audit: AuditLog,
     forms: Mac,
     known: moka::sync::Cache<[u8; 32], Known>,
+    turns: Turns,
     used: Mutex<HashMap<GrantId, Timestamp>>,
 }
 
@@ -102,6 +104,7 @@ impl Auth {
                 audit,
                 forms,
                 known,
+                turns: Turns::default(),
                 used: Mutex::default(),
             }),
         }
@@ -148,24 +151,27 @@ impl Auth {
         }
     }
 
+    /// The grant with this hash, live or not, and its person.
+    async fn known(&self, hash: [u8; 32]) -> Result<Known, AuthError> {
+        if let Some(known) = self.inner.known.get(&hash) {
+            return Ok(known);
+        }
+        let _turn = self.inner.turns.of(&hash).await;
+        if let Some(known) = self.inner.known.get(&hash) {
+            return Ok(known);
+        }
+        let found = self.inner.store.grant_by_hash(&hash).await?;
+        let known = Arc::new(found.ok_or(AuthError::Invalid)?);
+        self.inner.known.insert(hash, Arc::clone(&known));
+        Ok(known)
+    }
+
     async fn live(&self, secret: &str, kind: GrantKind) -> Result<Known, AuthError> {
         if secret.len() > MAX_SECRET {
             return Err(AuthError::Invalid);
         }
         let hash = vault::hash(secret);
-        let known = if let Some(known) = self.inner.known.get(&hash) {
-            known
-        } else {
-            let found = self
-                .inner
-                .store
-                .grant_by_hash(&hash)
-                .await?
-                .ok_or(AuthError::Invalid)?;
-            let known = Arc::new(found);
-            self.inner.known.insert(hash, Arc::clone(&known));
-            known
-        };
+        let known = self.known(hash).await?;
         let (grant, user) = &*known;
         if grant.kind != kind {
             return Err(AuthError::Invalid);

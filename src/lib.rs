@@ -7,7 +7,7 @@
 //!
 //! | Layer | Modules |
 //! |---|---|
-//! | Base | [`ids`], [`clock`], [`config`], [`telemetry`], [`faults`], [`caller`], [`links`] |
+//! | Base | [`ids`], [`clock`], [`config`], [`telemetry`], [`faults`], [`turns`], [`caller`], [`links`] |
 //! | Secrets and rows | [`vault`] (envelope encryption, no I/O), [`store`] (SQL lives there and nowhere else), [`changes`] |
 //! | What an integration may use | [`kit`] |
 //! | Integrations | [`integrations`], one folder each; they name nothing but `kit` |
@@ -65,5 +65,6 @@ pub mod sandbox;
 pub mod schemas;
 pub mod store;
 pub mod telemetry;
+pub mod turns;
 pub mod vault;
 pub mod web;

@@ -33,6 +33,7 @@ use crate::kit::integration::{Account, Auth, Integration, OAuth2, Provider};
 use crate::kit::tool::{Granted, Needs};
 use crate::links::Links;
 use crate::store::{ConnectionRow, Records, Status, Store, StoreError};
+use crate::turns::Turns;
 use crate::vault::{Vault, VaultError};
 
 pub use error::ConnectError;
@@ -69,6 +70,7 @@ struct Inner {
     http: reqwest::Client,
     sites: Sites,
     people: moka::sync::Cache<UserId, Arc<Vec<Arc<ConnectionRow>>>>,
+    turns: Turns,
     refreshes: refresh::Flights,
     used: Mutex<HashMap<ConnectionId, Timestamp>>,
     /// Names this process in refresh leases.
@@ -129,6 +131,7 @@ impl Connections {
                     .max_capacity(PEOPLE)
                     .time_to_live(REMEMBERED)
                     .build(),
+                turns: Turns::default(),
                 refreshes: refresh::Flights::default(),
                 used: Mutex::default(),
                 owner: parts.owner,
@@ -156,6 +159,10 @@ impl Connections {
 
     /// The person's connections, oldest first. Holds no readable secret.
     pub async fn of(&self, user: UserId) -> Result<Arc<Vec<Arc<ConnectionRow>>>, StoreError> {
+        if let Some(rows) = self.inner.people.get(&user) {
+            return Ok(rows);
+        }
+        let _turn = self.inner.turns.of(&user).await;
         if let Some(rows) = self.inner.people.get(&user) {
             return Ok(rows);
         }

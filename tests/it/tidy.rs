@@ -44,6 +44,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "store::StoreError",
         ],
     ),
+    // Who loads what everybody waits for.
+    ("turns", &[]),
     ("integrations", &["kit"]),
     ("audit", &["ids", "clock", "caller", "store", "vault"]),
     // Tells other processes through the store what changed.
@@ -53,15 +55,15 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "auth",
         &[
-            "ids", "clock", "config", "caller", "store", "vault", "audit", "changes",
+            "ids", "clock", "config", "caller", "store", "vault", "audit", "changes", "turns",
         ],
     ),
     // A connection that changes its state changes what others list: changes. Refreshing has crash points: faults.
     (
         "connect",
         &[
-            "ids", "clock", "caller", "links", "store", "vault", "kit", "audit", "changes",
-            "faults",
+            "turns", "ids", "clock", "caller", "links", "store", "vault", "kit", "audit",
+            "changes", "faults",
         ],
     ),
     // Rotation seals again what `connect` sealed.
