@@ -1,8 +1,9 @@
 //! Who is asking: plain data that `auth` makes and everything below the faces carries along.
 
+use std::fmt;
 use std::sync::Arc;
 
-use crate::ids::{GrantId, OrgId, UserId};
+use crate::ids::{GrantId, GroupId, OrgId, UserId};
 
 /// What a person may do in their organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,98 @@ impl Role {
         [Self::Member, Self::Admin, Self::Auditor]
             .into_iter()
             .find(|role| role.as_str() == word)
+    }
+}
+
+/// What a credential allows, whatever its person may do: the OAuth scopes of this server (RFC 6749 §3.3).
+///
+/// | Scope | Allows |
+/// |---|---|
+/// | `tools:read` | tools that only read, and context blocks |
+/// | `tools:write` | tools that change something, destructive ones included |
+/// | `audit:read` | the audit log, where the person may read it |
+/// | `integration:<id>` | narrows the others to the integrations named like this |
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scopes {
+    /// `tools:read`.
+    pub read: bool,
+    /// `tools:write`.
+    pub write: bool,
+    /// `audit:read`.
+    pub audit: bool,
+    /// The integrations of `integration:<id>`, sorted; `None` is all.
+    pub integrations: Option<Arc<[String]>>,
+}
+
+impl Scopes {
+    /// What a person may do who is there themselves.
+    pub const ALL: Self = Self {
+        read: true,
+        write: true,
+        audit: true,
+        integrations: None,
+    };
+    /// Tools that only read.
+    pub const READ_ONLY: Self = Self {
+        read: true,
+        write: false,
+        audit: false,
+        integrations: None,
+    };
+
+    /// Reads scope words separated by spaces; the error is the first word that is none of ours.
+    pub fn parse(text: &str) -> Result<Self, &str> {
+        let mut scopes = Self {
+            read: false,
+            write: false,
+            audit: false,
+            integrations: None,
+        };
+        let mut integrations = Vec::new();
+        for word in text.split_ascii_whitespace() {
+            match word {
+                "tools:read" => scopes.read = true,
+                "tools:write" => scopes.write = true,
+                "audit:read" => scopes.audit = true,
+                _ => match word.strip_prefix("integration:") {
+                    Some(id) if !id.is_empty() => integrations.push(id.to_owned()),
+                    _ => return Err(word),
+                },
+            }
+        }
+        if !integrations.is_empty() {
+            integrations.sort_unstable();
+            integrations.dedup();
+            scopes.integrations = Some(integrations.into());
+        }
+        Ok(scopes)
+    }
+
+    /// Whether this integration is within them.
+    pub fn cover(&self, integration: &str) -> bool {
+        self.integrations
+            .as_ref()
+            .is_none_or(|ids| ids.iter().any(|id| id == integration))
+    }
+}
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = [
+            (self.read, "tools:read"),
+            (self.write, "tools:write"),
+            (self.audit, "audit:read"),
+        ];
+        let mut gap = "";
+        for (_, word) in words.iter().filter(|(allowed, _)| *allowed) {
+            write!(f, "{gap}{word}")?;
+            gap = " ";
+        }
+        for id in self.integrations.iter().flat_map(|ids| ids.iter()) {
+            write!(f, "{gap}integration:{id}")?;
+            gap = " ";
+        }
+        Ok(())
     }
 }
 
@@ -68,6 +161,44 @@ pub struct Caller {
     pub role: Role,
     /// What they showed.
     pub credential: Credential,
-    /// Whether the credential only allows reading.
-    pub read_only: bool,
+    /// The groups they belong to.
+    pub groups: Arc<[GroupId]>,
+    /// What the credential allows.
+    pub scopes: Scopes,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_are_read_and_written() {
+        for (text, written) in [
+            ("", Ok("")),
+            ("tools:read", Ok("tools:read")),
+            ("  tools:write   tools:read ", Ok("tools:read tools:write")),
+            (
+                "audit:read tools:read audit:read",
+                Ok("tools:read audit:read"),
+            ),
+            (
+                "integration:hubspot tools:read integration:github",
+                Ok("tools:read integration:github integration:hubspot"),
+            ),
+            ("tools:read admin", Err("admin")),
+            ("integration:", Err("integration:")),
+            ("TOOLS:READ", Err("TOOLS:READ")),
+        ] {
+            let read = Scopes::parse(text).map(|scopes| scopes.to_string());
+            assert_eq!(read, written.map(str::to_owned), "{text}");
+        }
+    }
+
+    #[test]
+    fn naming_integrations_narrows() {
+        let narrow = Scopes::parse("tools:read integration:github");
+        assert!(narrow.as_ref().is_ok_and(|scopes| scopes.cover("github")));
+        assert!(narrow.is_ok_and(|scopes| !scopes.cover("hubspot")));
+        assert!(Scopes::ALL.cover("hubspot"));
+    }
 }

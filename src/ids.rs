@@ -110,6 +110,10 @@ id!(
     GrantId, "grt"
 );
 id!(
+    /// A group of people.
+    GroupId, "grp"
+);
+id!(
     /// One attempt to connect an account, from the link to the callback.
     FlowId, "flow"
 );

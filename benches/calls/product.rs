@@ -91,7 +91,7 @@ async fn people_with_accounts(settings: &[(&str, String)], people: usize) -> Vec
             .unwrap();
         let token = app
             .auth
-            .create_token(&person, "bench", None, false)
+            .create_token(&person, "bench", None, workbench_mcp::caller::Scopes::ALL)
             .await
             .unwrap();
         let credential = json!({ "access_token": format!("bench-token-{number}"), "scopes": ["repo", "read:org", "read:user"] });

@@ -9,7 +9,7 @@ use tokio::sync::broadcast;
 
 use super::explain::Failure;
 use super::{AccountStatus, Action, Calls, Catalogue};
-use crate::caller::{Caller, Credential};
+use crate::caller::{Caller, Credential, Scopes};
 use crate::calls::CallError;
 use crate::changes::Heard;
 use crate::clock::Timestamp;
@@ -81,8 +81,12 @@ impl Calls {
             if grants.is_empty() {
                 continue;
             }
-            let allowed =
-                |effect| policy::decide(caller, integration, effect, &rules) == Decision::Allow;
+            let allowed = |effect| {
+                !matches!(
+                    policy::decide(caller, integration, effect, &rules),
+                    Decision::Deny(_)
+                )
+            };
             let tools = integration.tools().filter(|tool| {
                 allowed(tool.effect)
                     && grants
@@ -225,7 +229,7 @@ impl Calls {
             kind: GrantKind::Ticket,
             secret_hash: vault::hash(secret.expose_secret()),
             name: "stdio".to_owned(),
-            read_only: false,
+            scopes: Scopes::ALL,
             created_at: now,
             expires_at: Some(now.plus(TICKET_LIFE)),
             revoked_at: None,

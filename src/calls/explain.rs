@@ -1,5 +1,7 @@
 //! The one table of failures: each gets its code, a sentence that says what to do, and what the person can open.
 
+use std::sync::Arc;
+
 use super::error::{Action, CallError};
 use crate::audit::AuditError;
 use crate::connect::ConnectError;
@@ -19,6 +21,8 @@ pub(super) enum Failure {
     Arguments(String),
     #[error("denied: {1:?}")]
     Denied(&'static Integration, Denial),
+    #[error("needs approval: {0}")]
+    Unapproved(Arc<str>),
     #[error("our own limit is reached for {0} s")]
     Limited(u64),
     #[error(transparent)]
@@ -84,6 +88,10 @@ impl Failure {
             Self::Denied(_, Denial::ReadOnlyCredential) => told(
                 Code::BlockedByPolicy,
                 "this token only allows reading; use one that allows changes".to_owned(),
+            ),
+            Self::Unapproved(why) => told(
+                Code::ApprovalRequired,
+                format!("a person has to agree to this call first: {why}"),
             ),
             Self::Limited(seconds) => CallError {
                 retry_after_s: Some(*seconds),

@@ -147,6 +147,7 @@ impl<'a> Run<'a> {
         let rules = self.calls.rules(self.caller.org).await?;
         match policy::decide(self.caller, integration, effect, &rules) {
             Decision::Allow => Ok(()),
+            Decision::Ask(why) => Err(Failure::Unapproved(why)),
             Decision::Deny(denial) => Err(Failure::Denied(integration, denial)),
         }
     }

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use super::{output, serving, tour};
 use crate::app::App;
-use crate::caller::Role;
+use crate::caller::{Role, Scopes};
 use crate::clock::Clock;
 use crate::config::{AppCredentials, Config, ProviderUrls, SecretText};
 use crate::sandbox::{self, Sandbox};
@@ -78,7 +78,10 @@ impl Demo {
                 Some(person) => person,
                 None => app.auth.add_user(app.org, email, role).await?,
             };
-            let token = app.auth.create_token(&person, "demo", None, false).await?;
+            let token = app
+                .auth
+                .create_token(&person, "demo", None, Scopes::ALL)
+                .await?;
             tokens.insert(email, token.secret);
             people.push(person);
         }

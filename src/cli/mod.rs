@@ -5,6 +5,7 @@ mod admin;
 mod audit;
 mod demo;
 mod output;
+mod people;
 mod serving;
 mod tour;
 
@@ -43,10 +44,10 @@ enum Command {
     Stdio(serving::Stdio),
     /// People.
     #[command(subcommand)]
-    Users(admin::Users),
+    Users(people::Users),
     /// Personal access tokens.
     #[command(subcommand)]
-    Tokens(admin::Tokens),
+    Tokens(people::Tokens),
     /// OAuth apps at the providers.
     #[command(subcommand)]
     Apps(admin::Apps),

@@ -186,7 +186,6 @@ impl Connections {
             browser_hash: Some(vault::hash(browser.expose_secret())),
             sealed: None,
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
-            return_to: None,
             created_at: now,
             expires_at: now.plus(FLOW_LIFE),
             used_at: None,

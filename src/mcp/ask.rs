@@ -392,7 +392,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
-    use crate::caller::{Credential, Role};
+    use crate::caller::{Credential, Role, Scopes};
     use crate::clock::Timestamp;
     use crate::ids::{OrgId, UserId};
 
@@ -403,7 +403,8 @@ mod tests {
             email: "somebody@example.test".into(),
             role: Role::Member,
             credential: Credential::Local,
-            read_only: false,
+            groups: std::sync::Arc::default(),
+            scopes: Scopes::ALL,
         }
     }
 

@@ -30,8 +30,6 @@ pub struct FlowRow {
     pub sealed: Option<Sealed>,
     /// The scopes asked for.
     pub scopes: Vec<String>,
-    /// Where to send the person afterwards.
-    pub return_to: Option<String>,
     /// When the link was made.
     pub created_at: Timestamp,
     /// When the attempt ends by itself.
@@ -42,7 +40,7 @@ pub struct FlowRow {
     pub outcome: Option<String>,
 }
 
-const COLUMNS: &str = "id, org_id, user_id, provider, reconnect, state_hash, browser_hash, sealed, scopes, return_to, \
+const COLUMNS: &str = "id, org_id, user_id, provider, reconnect, state_hash, browser_hash, sealed, scopes, \
     created_at, expires_at, used_at, outcome";
 
 #[derive(FromRow)]
@@ -56,7 +54,6 @@ struct FlowColumns {
     browser_hash: Option<Vec<u8>>,
     sealed: Option<Vec<u8>>,
     scopes: String,
-    return_to: Option<String>,
     created_at: i64,
     expires_at: i64,
     used_at: Option<i64>,
@@ -88,7 +85,6 @@ impl TryFrom<FlowColumns> for FlowRow {
             browser_hash: hash(row.browser_hash, "browser_hash")?,
             sealed: row.sealed.map(Sealed::from_bytes),
             scopes: serde_json::from_str(&row.scopes).map_err(|_| corrupt("scopes"))?,
-            return_to: row.return_to,
             created_at: Timestamp::from_micros(row.created_at),
             expires_at: Timestamp::from_micros(row.expires_at),
             used_at: row.used_at.map(Timestamp::from_micros),
@@ -102,8 +98,8 @@ impl Store {
     pub async fn insert_flow(&self, flow: &FlowRow) -> Result<(), StoreError> {
         on!(&self.db, write pool => sqlx::query(
             "insert into flows (id, org_id, user_id, provider, reconnect, state_hash, browser_hash, sealed, scopes, \
-             return_to, created_at, expires_at, used_at, outcome) \
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+             created_at, expires_at, used_at, outcome) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         )
         .bind(flow.id.uuid())
         .bind(flow.org_id.uuid())
@@ -114,7 +110,6 @@ impl Store {
         .bind(flow.browser_hash.as_ref().map(<[u8; 32]>::as_slice))
         .bind(flow.sealed.as_ref().map(Sealed::as_bytes))
         .bind(scopes_text(&flow.scopes))
-        .bind(flow.return_to.as_deref())
         .bind(flow.created_at.micros())
         .bind(flow.expires_at.micros())
         .bind(flow.used_at.map(Timestamp::micros))
@@ -150,32 +145,6 @@ impl Store {
         .fetch_all(pool)
         .await)?;
         rows.into_iter().map(TryInto::try_into).collect()
-    }
-
-    /// Sends an attempt on its way to the provider: once, and only while it is neither used nor expired.
-    pub async fn begin_flow(
-        &self,
-        id: FlowId,
-        state_hash: &[u8; 32],
-        browser_hash: &[u8; 32],
-        sealed: &Sealed,
-        scopes: &[String],
-    ) -> Result<bool, StoreError> {
-        let now = self.clock.now();
-        let begun = on!(&self.db, write pool => sqlx::query(
-            "update flows set state_hash = $2, browser_hash = $3, sealed = $4, scopes = $5 \
-             where id = $1 and state_hash is null and used_at is null and expires_at > $6",
-        )
-        .bind(id.uuid())
-        .bind(state_hash.as_slice())
-        .bind(browser_hash.as_slice())
-        .bind(sealed.as_bytes())
-        .bind(scopes_text(scopes))
-        .bind(now.micros())
-        .execute(pool)
-        .await
-        .map(|done| done.rows_affected()))?;
-        Ok(begun == 1)
     }
 
     /// Uses the attempt with this state: for exactly one caller, and only before it expires.

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::users::UserColumns;
 use super::{Store, StoreError, UserRow};
+use crate::caller::Scopes;
 use crate::clock::Timestamp;
 use crate::ids::{GrantId, OrgId, UserId};
 
@@ -52,8 +53,8 @@ pub struct GrantRow {
     pub secret_hash: [u8; 32],
     /// What its owner calls it.
     pub name: String,
-    /// Whether it only allows reading.
-    pub read_only: bool,
+    /// What it allows.
+    pub scopes: Scopes,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it ends by itself.
@@ -72,7 +73,7 @@ struct GrantColumns {
     kind: String,
     secret_hash: Vec<u8>,
     name: String,
-    access: String,
+    scopes: String,
     created_at: i64,
     expires_at: Option<i64>,
     revoked_at: Option<i64>,
@@ -99,11 +100,7 @@ impl TryFrom<GrantColumns> for GrantRow {
                 .try_into()
                 .map_err(|_| corrupt("secret_hash"))?,
             name: row.name,
-            read_only: match row.access.as_str() {
-                "read" => true,
-                "write" => false,
-                _ => return Err(corrupt("access")),
-            },
+            scopes: Scopes::parse(&row.scopes).map_err(|_| corrupt("scopes"))?,
             created_at: Timestamp::from_micros(row.created_at),
             expires_at: row.expires_at.map(Timestamp::from_micros),
             revoked_at: row.revoked_at.map(Timestamp::from_micros),
@@ -141,7 +138,7 @@ impl Store {
     /// Adds a grant.
     pub async fn insert_grant(&self, grant: &GrantRow) -> Result<(), StoreError> {
         on!(&self.db, write pool => sqlx::query(
-            "insert into grants (id, org_id, user_id, kind, secret_hash, name, access, created_at, expires_at, \
+            "insert into grants (id, org_id, user_id, kind, secret_hash, name, scopes, created_at, expires_at, \
              revoked_at, last_used_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         )
         .bind(grant.id.uuid())
@@ -150,7 +147,7 @@ impl Store {
         .bind(grant.kind.as_str())
         .bind(grant.secret_hash.as_slice())
         .bind(grant.name.as_str())
-        .bind(if grant.read_only { "read" } else { "write" })
+        .bind(grant.scopes.to_string())
         .bind(grant.created_at.micros())
         .bind(grant.expires_at.map(Timestamp::micros))
         .bind(grant.revoked_at.map(Timestamp::micros))
@@ -167,7 +164,7 @@ impl Store {
         secret_hash: &[u8; 32],
     ) -> Result<Option<(GrantRow, UserRow)>, StoreError> {
         let row: Option<GrantAndUser> = on!(&self.db, pool => sqlx::query_as(
-            "select g.id, g.org_id, g.user_id, g.kind, g.secret_hash, g.name, g.access, g.created_at, g.expires_at, \
+            "select g.id, g.org_id, g.user_id, g.kind, g.secret_hash, g.name, g.scopes, g.created_at, g.expires_at, \
              g.revoked_at, g.last_used_at, u.email, u.role, u.created_at as user_created_at, u.removed_at \
              from grants g join users u on u.id = g.user_id where g.secret_hash = $1",
         )
@@ -180,7 +177,7 @@ impl Store {
     /// The grant with this id and its person, live or not: the caller judges.
     pub async fn grant(&self, id: GrantId) -> Result<Option<(GrantRow, UserRow)>, StoreError> {
         let row: Option<GrantAndUser> = on!(&self.db, pool => sqlx::query_as(
-            "select g.id, g.org_id, g.user_id, g.kind, g.secret_hash, g.name, g.access, g.created_at, g.expires_at, \
+            "select g.id, g.org_id, g.user_id, g.kind, g.secret_hash, g.name, g.scopes, g.created_at, g.expires_at, \
              g.revoked_at, g.last_used_at, u.email, u.role, u.created_at as user_created_at, u.removed_at \
              from grants g join users u on u.id = g.user_id where g.id = $1",
         )
@@ -237,7 +234,7 @@ impl Store {
         kind: GrantKind,
     ) -> Result<Vec<GrantRow>, StoreError> {
         let rows: Vec<GrantColumns> = on!(&self.db, pool => sqlx::query_as(
-            "select id, org_id, user_id, kind, secret_hash, name, access, created_at, expires_at, revoked_at, \
+            "select id, org_id, user_id, kind, secret_hash, name, scopes, created_at, expires_at, revoked_at, \
              last_used_at from grants where user_id = $1 and kind = $2 order by created_at desc, id desc",
         )
         .bind(user.uuid())

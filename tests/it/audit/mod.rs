@@ -14,7 +14,7 @@ use workbench_mcp::audit::{
     Event, FileError, Filter, Kind, Outcome, Pending, Redacted, Signer, VerifyError, VerifyingKey,
     checkpoint_line, read_checkpoints, verify_file,
 };
-use workbench_mcp::caller::{Caller, Client, Credential, Role};
+use workbench_mcp::caller::{Caller, Client, Credential, Role, Scopes};
 use workbench_mcp::clock::Clock;
 use workbench_mcp::ids::{CallId, ConnectionId, GrantId, OrgId, UserId};
 use workbench_mcp::store::Store;
@@ -80,7 +80,8 @@ fn caller(org: OrgId) -> Caller {
         email: "alice@example.test".into(),
         role: Role::Member,
         credential: Credential::Token(GrantId::new(NOW)),
-        read_only: false,
+        groups: std::sync::Arc::default(),
+        scopes: Scopes::ALL,
     }
 }
 

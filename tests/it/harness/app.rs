@@ -15,7 +15,7 @@ use url::Url;
 use workbench_mcp::app::App;
 use workbench_mcp::audit::{AuditLog, Entry, Filter};
 use workbench_mcp::auth::Auth;
-use workbench_mcp::caller::Role;
+use workbench_mcp::caller::{Role, Scopes};
 use workbench_mcp::clock::Clock;
 use workbench_mcp::config::Config;
 use workbench_mcp::connect::Connections;
@@ -273,7 +273,12 @@ impl TestApp {
     }
 
     pub async fn token(&self, row: &UserRow, life: Option<Duration>, read_only: bool) -> String {
-        let token = self.auth.create_token(row, "tests", life, read_only).await;
+        let scopes = if read_only {
+            Scopes::READ_ONLY
+        } else {
+            Scopes::ALL
+        };
+        let token = self.auth.create_token(row, "tests", life, scopes).await;
         token.unwrap().secret.expose_secret().to_owned()
     }
 

@@ -1,7 +1,7 @@
 //! Rows to start from.
 
 use serde_json::json;
-use workbench_mcp::caller::Role;
+use workbench_mcp::caller::{Role, Scopes};
 use workbench_mcp::clock::Timestamp;
 use workbench_mcp::ids::{ConnectionId, FlowId, GrantId, OrgId, UserId};
 use workbench_mcp::store::{ConnectionRow, FlowRow, GrantKind, GrantRow, Status, Store, UserRow};
@@ -42,7 +42,7 @@ pub fn grant(user: &UserRow, kind: GrantKind, hash: u8) -> GrantRow {
         kind,
         secret_hash: [hash; 32],
         name: "laptop".to_owned(),
-        read_only: true,
+        scopes: Scopes::READ_ONLY,
         created_at: NOW,
         expires_at: Some(later(60)),
         revoked_at: None,
@@ -82,18 +82,18 @@ pub fn connection(user: &UserRow, subject: &str) -> ConnectionRow {
     }
 }
 
-pub fn flow(user: &UserRow) -> FlowRow {
+/// An attempt under way, with a state of this byte.
+pub fn flow(user: &UserRow, state: u8) -> FlowRow {
     FlowRow {
         id: FlowId::new(NOW),
         org_id: user.org_id,
         user_id: user.id,
         provider: "hubspot".to_owned(),
         reconnect: None,
-        state_hash: None,
-        browser_hash: None,
-        sealed: None,
+        state_hash: Some([state; 32]),
+        browser_hash: Some([8; 32]),
+        sealed: Some(Sealed::from_bytes(vec![9; 4])),
         scopes: vec!["crm.read".to_owned()],
-        return_to: Some("/connections".to_owned()),
         created_at: NOW,
         expires_at: later(600),
         used_at: None,

@@ -90,7 +90,7 @@ impl Rig {
                 .unwrap();
             let token = app
                 .auth
-                .create_token(&user, "test", None, false)
+                .create_token(&user, "test", None, workbench_mcp::caller::Scopes::ALL)
                 .await
                 .unwrap();
             tokens.push(token.secret.expose_secret().to_owned());

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::sync::broadcast;
 
 use crate::audit::{Actor, AdminEvent, AuditError, AuditLog};
-use crate::caller::{Caller, Credential, Role};
+use crate::caller::{Caller, Credential, Role, Scopes};
 use crate::changes::Heard;
 use crate::clock::{Clock, Timestamp};
 use crate::ids::{GrantId, OrgId, UserId};
@@ -190,7 +190,7 @@ impl Auth {
     /// read-only token makes no session, because a session may connect accounts.
     pub async fn sign_in_with_token(&self, token: &str) -> Result<SecretString, AuthError> {
         let caller = self.bearer(token).await?;
-        if caller.read_only {
+        if !caller.scopes.write {
             return Err(AuthError::Invalid);
         }
         self.begin_session(caller.org, caller.user, "token").await
@@ -220,7 +220,7 @@ impl Auth {
     ) -> Result<SecretString, AuthError> {
         let life = Some(SESSION_LIFE);
         let (id, secret) = self
-            .insert(org, user, GrantKind::Session, "browser", life, false)
+            .insert(org, user, GrantKind::Session, "browser", life, Scopes::ALL)
             .await?;
         let event = AdminEvent {
             kind: "auth.signed_in",
@@ -270,7 +270,7 @@ impl Auth {
                 GrantKind::Ticket,
                 "console",
                 life,
-                false,
+                Scopes::ALL,
             )
             .await?;
         Ok(secret)
@@ -282,7 +282,7 @@ impl Auth {
         user: &UserRow,
         name: &str,
         life: Option<Duration>,
-        read_only: bool,
+        scopes: Scopes,
     ) -> Result<NewToken, AuthError> {
         let (id, secret) = self
             .insert(
@@ -291,13 +291,13 @@ impl Auth {
                 GrantKind::Token,
                 name,
                 life,
-                read_only,
+                scopes.clone(),
             )
             .await?;
         let event = AdminEvent {
             kind: "auth.token_created",
             target: id.to_string().into(),
-            detail: json!({ "name": name, "read_only": read_only, "for": user.email }),
+            detail: json!({ "name": name, "scopes": scopes.to_string(), "for": user.email }),
             ..AdminEvent::default()
         };
         self.inner
@@ -362,7 +362,7 @@ impl Auth {
         kind: GrantKind,
         name: &str,
         life: Option<Duration>,
-        read_only: bool,
+        scopes: Scopes,
     ) -> Result<(GrantId, SecretString), AuthError> {
         let now = self.inner.clock.now();
         let prefix = if kind == GrantKind::Token {
@@ -378,7 +378,7 @@ impl Auth {
             kind,
             secret_hash: vault::hash(secret.expose_secret()),
             name: name.to_owned(),
-            read_only,
+            scopes,
             created_at: now,
             expires_at: life.map(|life| now.plus(life)),
             revoked_at: None,
@@ -445,7 +445,8 @@ impl Auth {
             email: user.email.as_str().into(),
             role: user.role,
             credential: Credential::Local,
-            read_only: false,
+            groups: Arc::default(),
+            scopes: Scopes::ALL,
         }
     }
 
@@ -499,6 +500,7 @@ fn caller(known: &Known, credential: Credential) -> Caller {
         email: user.email.as_str().into(),
         role: user.role,
         credential,
-        read_only: grant.read_only,
+        groups: Arc::default(),
+        scopes: grant.scopes.clone(),
     }
 }

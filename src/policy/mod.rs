@@ -1,6 +1,8 @@
 //! What an organization and a credential allow, as one pure function. It is asked for every list and for every call, so
 //! that what is hidden is also refused.
 
+use std::sync::Arc;
+
 use crate::caller::Caller;
 use crate::kit::integration::Integration;
 use crate::kit::tool::Effect;
@@ -13,10 +15,12 @@ pub struct Rules {
 }
 
 /// Whether a call may go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// It may.
     Allow,
+    /// Not before a person agreed to exactly this call; the words say which rule wants that.
+    Ask(Arc<str>),
     /// It may not.
     Deny(Denial),
 }
@@ -39,7 +43,7 @@ pub fn decide(
 ) -> Decision {
     if rules.disabled.iter().any(|id| id == integration.id) {
         Decision::Deny(Denial::IntegrationDisabled)
-    } else if caller.read_only && !effect.is_read() {
+    } else if !caller.scopes.write && !effect.is_read() {
         Decision::Deny(Denial::ReadOnlyCredential)
     } else {
         Decision::Allow
@@ -49,7 +53,7 @@ pub fn decide(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::caller::{Credential, Role};
+    use crate::caller::{Credential, Role, Scopes};
     use crate::clock::Timestamp;
     use crate::ids::{OrgId, UserId};
 
@@ -79,17 +83,17 @@ mod tests {
             Decision::Deny(Denial::ReadOnlyCredential),
         );
         for (read_only_token, rules, effect, expected) in [
-            (false, &Rules::default(), Effect::Read, allow),
-            (false, &Rules::default(), write, allow),
-            (false, &Rules::default(), destructive, allow),
-            (true, &Rules::default(), Effect::Read, allow),
-            (true, &Rules::default(), write, read_only),
-            (true, &Rules::default(), destructive, read_only),
-            (false, &off, Effect::Read, disabled),
-            (false, &off, write, disabled),
-            (true, &off, destructive, disabled),
-            (false, &other_off, Effect::Read, allow),
-            (true, &other_off, write, read_only),
+            (false, &Rules::default(), Effect::Read, &allow),
+            (false, &Rules::default(), write, &allow),
+            (false, &Rules::default(), destructive, &allow),
+            (true, &Rules::default(), Effect::Read, &allow),
+            (true, &Rules::default(), write, &read_only),
+            (true, &Rules::default(), destructive, &read_only),
+            (false, &off, Effect::Read, &disabled),
+            (false, &off, write, &disabled),
+            (true, &off, destructive, &disabled),
+            (false, &other_off, Effect::Read, &allow),
+            (true, &other_off, write, &read_only),
         ] {
             for role in [Role::Member, Role::Admin, Role::Auditor] {
                 let caller = Caller {
@@ -98,10 +102,15 @@ mod tests {
                     email: "a@example.test".into(),
                     role,
                     credential: Credential::Local,
-                    read_only: read_only_token,
+                    groups: std::sync::Arc::default(),
+                    scopes: if read_only_token {
+                        Scopes::READ_ONLY
+                    } else {
+                        Scopes::ALL
+                    },
                 };
                 assert_eq!(
-                    decide(&caller, &integration, effect, rules),
+                    &decide(&caller, &integration, effect, rules),
                     expected,
                     "{rules:?} {effect:?}"
                 );
