@@ -200,9 +200,9 @@ pub async fn rotate(
 }
 
 /// How many data keys and secrets stand under each key of the ring.
-pub async fn status(store: &Store, vault: &Vault) -> Result<Vec<Status>, KeysError> {
+pub async fn status(store: &Store, vault: &Vault, org: OrgId) -> Result<Vec<Status>, KeysError> {
     let data_keys = store.data_keys().await?;
-    let secrets = crate::connect::sealed_under(store).await?;
+    let secrets = crate::connect::sealed_under(store, org).await?;
     let known = store.keys().await?;
     let ring = vault.key_ids();
     let mut all: Vec<String> = ring.clone();

@@ -386,7 +386,7 @@ impl Keys {
         match self {
             Self::Generate { id } => return generate_key(&id),
             Self::Status(Json { json }) => {
-                let status = keys::status(&app.store, &app.vault).await?;
+                let status = keys::status(&app.store, &app.vault, app.org).await?;
                 if json {
                     status.iter().try_for_each(output::json)?;
                 } else {

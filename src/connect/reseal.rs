@@ -90,13 +90,19 @@ fn anew(vault: &Vault, org: OrgId, place: &Place<'_>, sealed: &Sealed) -> Option
 }
 
 /// How many secrets are sealed under each data key.
-pub async fn sealed_under(store: &Store) -> Result<HashMap<DataKeyId, usize>, StoreError> {
+pub async fn sealed_under(
+    store: &Store,
+    org: OrgId,
+) -> Result<HashMap<DataKeyId, usize>, StoreError> {
     let mut count = HashMap::new();
     let mut add = |sealed: &Sealed| {
         if let Some(key) = sealed.data_key() {
             *count.entry(key).or_insert(0) += 1;
         }
     };
+    for row in store.apps(org).await? {
+        add(&row.secret);
+    }
     let mut after = None;
     loop {
         let rows = store.connections_after(after, PAGE).await?;

@@ -89,9 +89,6 @@ fn plain(schema: &mut Value) {
     {
         map.remove("format");
     }
-    if map.get("minimum").and_then(Value::as_f64) == Some(0.0) {
-        map.remove("minimum");
-    }
     if map.get("default").is_some_and(says_nothing) {
         map.remove("default");
     }
