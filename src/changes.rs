@@ -13,6 +13,11 @@ use crate::store::{Change, Store, StoreError};
 
 /// How long a change of another process may go unheard.
 pub const POLL: Duration = Duration::from_millis(250);
+/// Longest one look may take. Whoever cannot hear what changed must not go on with what they remember.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long rows that a change makes old may be remembered at all, as a second net. The first one is [`Changes::run`],
+/// which tells everybody to forget when changes cannot be read.
+pub const REMEMBERED: Duration = Duration::from_mins(1);
 /// Changes read at once.
 const BATCH: u32 = 500;
 
@@ -68,14 +73,19 @@ impl Changes {
         self.wake.notify_one();
     }
 
-    /// Hears changes until the future is dropped. A database that does not answer is asked again at the next poll.
+    /// Hears changes until the future is dropped. A database that does not answer is asked again at the next poll, and
+    /// until it does nothing is remembered: a revoked token is refused within [`PATIENCE`] whatever happens.
     pub async fn run(&self) {
         loop {
             // Either way it is time to look.
             let _polled = tokio::time::timeout(POLL, self.wake.notified()).await;
-            if let Err(error) = self.hear().await {
-                tracing::warn!(error = %error, "changes cannot be read");
-            }
+            let failed = match tokio::time::timeout(PATIENCE, self.hear()).await {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer".to_owned(),
+            };
+            tracing::warn!(error = failed, "changes cannot be read");
+            let _ = self.sender.send(Heard::Everything);
         }
     }
 

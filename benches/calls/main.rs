@@ -70,10 +70,18 @@ async fn run() {
         let (mut plain, mut whole) = (Vec::new(), Vec::new());
         bare_call.run(connections, round / 2).await;
         product_call.run(connections, round / 2).await;
+        let before = (bare.cpu_us(), product.cpu_us());
         for _ in 0..ROUNDS {
             plain.push(bare_call.run(connections, round).await);
             whole.push(product_call.run(connections, round).await);
         }
+        let cost = |used: f64, rounds: &[Measured]| {
+            used / rounds.iter().map(|round| round.calls).sum::<f64>()
+        };
+        let (plain_cost, whole_cost) = (
+            cost(bare.cpu_us() - before.0, &plain),
+            cost(product.cpu_us() - before.1, &whole),
+        );
         let (plain, whole) = (median(plain), median(whole));
         println!("tools/call, {connections} connections");
         println!("  bare     {plain}");
@@ -84,6 +92,7 @@ async fn run() {
             whole.p50_ms - plain.p50_ms,
             whole.p99_ms - plain.p99_ms,
         );
+        println!("  processor time a call: bare {plain_cost:.0} µs, product {whole_cost:.0} µs");
     }
     let list = Load::new(&product.url, "tools/list", "{", "", &product.tokens);
     list.run(32, round / 2).await;

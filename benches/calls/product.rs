@@ -61,6 +61,10 @@ impl Process {
         }
     }
 
+    pub(crate) fn cpu_us(&self) -> f64 {
+        load::cpu_us(self.child.id())
+    }
+
     pub(crate) fn resident_mib(&self) -> f64 {
         load::resident_mib(self.child.id())
     }

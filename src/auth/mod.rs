@@ -13,7 +13,7 @@ use tokio::sync::broadcast;
 
 use crate::audit::{Actor, AdminEvent, AuditError, AuditLog};
 use crate::caller::{Caller, Credential, Role, Scopes};
-use crate::changes::Heard;
+use crate::changes::{Heard, REMEMBERED};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::{GrantId, OrgId, UserId};
 use crate::store::{GrantKind, GrantRow, Store, StoreError, UserRow};
@@ -22,8 +22,6 @@ use crate::vault::{self, Mac, VaultError};
 
 /// What personal access tokens begin with, so that secret scanners find a leaked one.
 pub const TOKEN_PREFIX: &str = "wbt_";
-/// How long a grant may be remembered without looking, as a second net under [`crate::changes`].
-const REMEMBERED: Duration = Duration::from_secs(5);
 /// How many grants are remembered.
 const GRANTS: u64 = 50_000;
 /// How long a browser stays signed in.

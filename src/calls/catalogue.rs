@@ -11,7 +11,7 @@ use super::explain::Failure;
 use super::{AccountStatus, Action, Calls, Catalogue};
 use crate::caller::{Caller, Credential, Scopes};
 use crate::calls::CallError;
-use crate::changes::Heard;
+use crate::changes::{Heard, REMEMBERED};
 use crate::clock::Timestamp;
 use crate::connect::handle;
 use crate::ids::{CallId, GrantId, OrgId, UserId};
@@ -22,8 +22,6 @@ use crate::policy::{self, Decision, Rules};
 use crate::store::{ConnectionRow, GrantKind, GrantRow, Status, StoreError};
 use crate::vault;
 
-/// How long an organization's rules may be remembered without looking, as a second net under [`crate::changes`].
-const REMEMBERED: Duration = Duration::from_secs(5);
 /// How long a sign-in ticket of `stdio` is good for.
 const TICKET_LIFE: Duration = Duration::from_mins(10);
 

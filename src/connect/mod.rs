@@ -24,7 +24,7 @@ use url::Url;
 
 use crate::audit::{Actor, AdminEvent, AuditLog};
 use crate::caller::Caller;
-use crate::changes::{Changes, Heard};
+use crate::changes::{Changes, Heard, REMEMBERED};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::{ConnectionId, UserId};
 use crate::kit::client::{Credential, ProviderClient, Rejected};
@@ -47,8 +47,6 @@ pub use sites::{Site, Sites};
 
 use secret::Tokens;
 
-/// How long a person's connections may be remembered without looking, as a second net under [`Changes`].
-const REMEMBERED: Duration = Duration::from_secs(5);
 /// How many people's connections are remembered.
 const PEOPLE: u64 = 10_000;
 /// An access token with less life than this is refreshed before it is used.
