@@ -115,6 +115,8 @@ pub struct Config {
     pub log_json: bool,
     /// Origins besides our own that browsers may call `/mcp` from.
     pub allowed_origins: Vec<String>,
+    /// With more tools than this, four that find and run them are listed instead.
+    pub max_listed_tools: usize,
     /// The e-mail address of the local person of `stdio`.
     pub user: Option<String>,
 }
@@ -180,6 +182,9 @@ impl Config {
                 }
             },
             allowed_origins: settings.list("WORKBENCH_ALLOWED_ORIGINS"),
+            max_listed_tools: settings
+                .parsed("WORKBENCH_MAX_LISTED_TOOLS", "must be a number")?
+                .unwrap_or(40),
             user: settings.take("WORKBENCH_USER"),
             apps: settings.apps()?,
             providers: settings.providers()?,

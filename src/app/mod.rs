@@ -126,6 +126,7 @@ impl App {
             store: store.clone(),
             hosts: vec![config.listen.to_string()],
             origins: config.allowed_origins.clone(),
+            most_tools: config.max_listed_tools,
             still_allowed: {
                 let auth = auth.clone();
                 Arc::new(move |caller| {

@@ -66,7 +66,7 @@ impl Calls {
         })
     }
 
-    async fn gather(&self, caller: &Caller) -> Result<Catalogue, StoreError> {
+    pub(super) async fn gather(&self, caller: &Caller) -> Result<Catalogue, StoreError> {
         let rules = self.rules(caller.org).await?;
         let rows = self.inner.connections.of(caller.user).await?;
         let mut catalogue = Catalogue::default();

@@ -9,6 +9,7 @@ mod error;
 mod explain;
 mod limits;
 mod run;
+mod search;
 mod shape;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::vault::Mac;
 
 pub use catalogue::Events;
 pub use error::{Action, CallError};
+pub use search::SEARCH;
 
 use explain::Failure;
 use run::{Run, Subject};
@@ -48,6 +50,8 @@ pub struct Context {
     pub client: Client,
     /// The conversation the caller acts in (`_meta["workbench-mcp/thread"]`).
     pub thread: Option<String>,
+    /// What the face found wrong with the request. It is recorded as any other, and refused with this sentence.
+    pub wrong: Option<String>,
     /// Where progress goes.
     pub progress: Progress,
     /// Cancelled when the caller takes the request back; upstream work stops then.
@@ -59,8 +63,8 @@ pub struct Context {
 pub struct Answer {
     /// The audit record.
     pub call: CallId,
-    /// The integration that answered.
-    pub integration: &'static Integration,
+    /// The integration that answered; `None` for our own search for tools.
+    pub integration: Option<&'static Integration>,
     /// The account it came from, as the `account` argument names it.
     pub account: String,
     /// The data.
@@ -203,19 +207,19 @@ impl Calls {
             },
         };
         let mut run = Run::begin(self, caller, &context, &subject, logged);
-        let answered = match (found, too_large) {
-            (None, _) => Err(Failure::Unknown(name.to_owned())),
-            (Some(_), Some(problem)) => Err(Failure::Arguments(problem)),
+        let answered = match (found, context.wrong.clone().or(too_large)) {
             (Some((integration, def)), None) => run
                 .tool(integration, def, arguments)
                 .await
                 .map(|output| (integration, output)),
+            (None, _) if context.wrong.is_none() => Err(Failure::Unknown(name.to_owned())),
+            (_, problem) => Err(Failure::Arguments(problem.unwrap_or_default())),
         };
         let (call, account, (integration, output)) =
             run.end(answered, |(_, output)| output.items.len()).await?;
         Ok(Answer {
             call,
-            integration,
+            integration: Some(integration),
             account,
             output,
         })

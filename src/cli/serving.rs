@@ -15,6 +15,7 @@ use crate::auth::Auth;
 use crate::caller::Role;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::mcp::Surface;
 use crate::{integrations, mcp, schemas, telemetry};
 
 /// Cancelled at the first interrupt or termination signal.
@@ -66,6 +67,13 @@ pub(super) struct Stdio {
     /// Whose accounts to use; WORKBENCH_USER, else the only person there is.
     #[arg(long)]
     user: Option<String>,
+    /// How tools are listed: `all`, or `search` for four that find and run the others; by their number when not set.
+    #[arg(long, value_name = "HOW", value_parser = surface)]
+    tools: Option<Surface>,
+}
+
+fn surface(word: &str) -> Result<Surface, String> {
+    Surface::parse(word).ok_or_else(|| "must be `all` or `search`".to_owned())
 }
 
 impl Stdio {
@@ -77,7 +85,7 @@ impl Stdio {
     }
 
     async fn serve(self, config: &Config, app: &App) -> anyhow::Result<()> {
-        let user = match self.user.or_else(|| config.user.clone()) {
+        let user = match self.user.clone().or_else(|| config.user.clone()) {
             Some(email) => app.auth.person(app.org, &email).await?,
             None => match app.store.users(app.org).await?.as_slice() {
                 [one] => one.clone(),
@@ -99,7 +107,8 @@ impl Stdio {
             Ok(listener) => Some(app.spawn_pages(listener, stop.clone())),
             Err(_) => None,
         };
-        let served = Box::pin(mcp::serve_stdio(&app.mcp, Auth::local(&user))).await;
+        let surface = self.tools.unwrap_or_default();
+        let served = Box::pin(mcp::serve_stdio(&app.mcp, Auth::local(&user), surface)).await;
         stop.cancel();
         if let Some(pages) = pages {
             pages.abort();

@@ -23,9 +23,10 @@ use serde_json::{Map, Value};
 use super::Server;
 use super::ask::{self, Outcome};
 use super::render;
+use super::surface::{self, Surface};
 use super::tell::{tell_changes, with_progress};
 use crate::caller::{Caller, Client};
-use crate::calls::{ACCOUNTS_URI, Context};
+use crate::calls::{ACCOUNTS_URI, Context, SEARCH};
 use crate::kit::error::Code;
 use crate::kit::progress::Progress;
 use crate::kit::text;
@@ -75,11 +76,17 @@ pub(super) type Face = Gateway;
 pub(super) type Face = super::conformance::Fixtures;
 
 /// The handler for one caller.
-pub(super) fn face(server: &Server, caller: Caller, transport: Transport) -> Face {
+pub(super) fn face(
+    server: &Server,
+    caller: Caller,
+    transport: Transport,
+    surface: Surface,
+) -> Face {
     let gateway = Gateway {
         server: server.clone(),
         caller,
         transport,
+        surface,
     };
     #[cfg(feature = "conformance")]
     let gateway = super::conformance::Fixtures::new(gateway);
@@ -92,6 +99,8 @@ pub(super) struct Gateway {
     server: Server,
     caller: Caller,
     transport: Transport,
+    /// How tools are listed to whoever does not ask in the request's own query.
+    surface: Surface,
 }
 
 impl Gateway {
@@ -144,6 +153,7 @@ impl Gateway {
                 transport: self.transport.name(),
             },
             thread,
+            wrong: None,
             progress,
             cancel: cx.ct.clone(),
         })
@@ -172,24 +182,35 @@ impl Gateway {
         cx: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let caller = self.caller(&cx);
-        let arguments = request.arguments.unwrap_or_default();
+        let surface::Inner {
+            name,
+            arguments,
+            wrong,
+        } = surface::unwrap(&request.name, request.arguments.unwrap_or_default());
         let as_value = Value::Object(arguments.clone());
         let asked = ask::Request {
             method: "tools/call",
-            name: &request.name,
+            name: &name,
             arguments: &as_value,
             state: request.request_state.as_deref(),
             responses: request.input_responses.as_ref(),
         };
         let outcome = with_progress(&cx, async |progress| {
-            let context = self.context(&cx, progress)?;
+            let mut context = self.context(&cx, progress)?;
+            context.wrong = wrong;
+            let calls = &self.server.0.calls;
+            let (caller, name) = (&caller, &name);
             let attempt = || {
-                self.server
-                    .0
-                    .calls
-                    .call(&caller, &request.name, arguments.clone(), context.clone())
+                let (arguments, context) = (arguments.clone(), context.clone());
+                async move {
+                    if name == SEARCH {
+                        calls.search(caller, arguments, context).await
+                    } else {
+                        calls.call(caller, name, arguments, context).await
+                    }
+                }
             };
-            Ok(ask::with_account(&self.server, &cx, &caller, asked, attempt).await)
+            Ok(ask::with_account(&self.server, &cx, caller, asked, attempt).await)
         })
         .await?;
         match outcome {
@@ -282,6 +303,16 @@ impl ServerHandler for Gateway {
         cx: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let catalogue = self.catalogue(&cx).await?;
+        let asked = cx
+            .extensions
+            .get::<http::request::Parts>()
+            .and_then(|parts| Surface::of_query(parts.uri.query()?));
+        let surface = asked.unwrap_or(self.surface);
+        if surface.is_small(catalogue.tools.len(), self.server.0.most_tools) {
+            return Ok(ListToolsResult::with_all_items(surface::tools(&catalogue))
+                .with_ttl_ms(LIST_TTL_MS)
+                .with_cache_scope(CacheScope::Private));
+        }
         let (page, next) = page(&catalogue.tools, |(_, def)| def.name, request.as_ref())?;
         let tools = page
             .iter()

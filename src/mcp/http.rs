@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use super::handler::{CALLER, Face, Transport, face};
 use super::message::{self, INVALID_PARAMS, INVALID_REQUEST, MAX_BYTES, Message, REFUSED, Refusal};
 use super::streams::{Held, MAX_STREAMS};
-use super::{Server, sessions};
+use super::{Server, Surface, sessions};
 use crate::caller::Caller;
 use crate::store::StoreError;
 
@@ -80,7 +80,7 @@ pub fn service(server: &Server) -> Service {
             let caller = CALLER
                 .try_with(Clone::clone)
                 .map_err(|_| io::Error::other("a request without a caller"))?;
-            Ok(face(&server, caller, Transport::Http))
+            Ok(face(&server, caller, Transport::Http, Surface::default()))
         }
     };
     Service {

@@ -20,6 +20,7 @@ mod sessions;
 pub mod sse;
 mod stdio;
 mod streams;
+mod surface;
 mod tell;
 
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use crate::store::Store;
 pub use http::{Body, Service, service};
 pub use publish::{published, tool_json};
 pub use stdio::serve_stdio;
+pub use surface::Surface;
 
 use sessions::Sessions;
 
@@ -60,6 +62,8 @@ pub struct Options {
     pub hosts: Vec<String>,
     /// More browser origins to admit, as `scheme://host[:port]`; `:*` stands for any port.
     pub origins: Vec<String>,
+    /// With more tools than this, the four of [`Surface::Search`] are listed instead.
+    pub most_tools: usize,
     /// Asked every few seconds while a stream is open.
     pub still_allowed: StillAllowed,
     /// Cancelled when the process is about to stop: streams end in good order then.
@@ -85,6 +89,7 @@ struct Shared {
     gate: gate::Gate,
     streams: streams::Streams,
     sse: sse::Peers,
+    most_tools: usize,
     still_allowed: StillAllowed,
     closing: CancellationToken,
 }
@@ -113,6 +118,7 @@ impl Server {
             links: options.links,
             clock: options.clock,
             states,
+            most_tools: options.most_tools,
             still_allowed: options.still_allowed,
             closing: options.closing,
         })))

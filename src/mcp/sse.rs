@@ -21,11 +21,11 @@ use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::DropGuard;
 
-use super::Server;
 use super::handler::{Transport, face};
 use super::http::{Body, admit};
 use super::message::{self, INVALID_REQUEST, Message, REFUSED, Refusal};
 use super::streams::{Held, MAX_STREAMS};
+use super::{Server, Surface};
 use crate::ids::{CallId, UserId};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -94,7 +94,12 @@ fn start<B>(server: &Server, request: &Request<B>) -> Result<Response<Body>, Ref
         },
     );
     let cancel = server.0.closing.child_token();
-    let handler = face(server, caller.clone(), Transport::Sse);
+    let surface = request
+        .uri()
+        .query()
+        .and_then(Surface::of_query)
+        .unwrap_or_default();
+    let handler = face(server, caller.clone(), Transport::Sse, surface);
     let transport = Channels {
         from_client,
         to_client,

@@ -2,8 +2,8 @@
 
 use rmcp::service::{QuitReason, ServerInitializeError, serve_server_with_ct};
 
-use super::Server;
 use super::handler::{Transport, face};
+use super::{Server, Surface};
 use crate::caller::Caller;
 
 /// Serving ended before it began, or broke.
@@ -18,9 +18,13 @@ pub enum StdioError {
 }
 
 /// Serves `caller` on standard input and output until the input ends; what is under way then is still answered.
-pub async fn serve_stdio(server: &Server, caller: Caller) -> Result<(), StdioError> {
+pub async fn serve_stdio(
+    server: &Server,
+    caller: Caller,
+    surface: Surface,
+) -> Result<(), StdioError> {
     let opened = Box::pin(serve_server_with_ct(
-        face(server, caller, Transport::Stdio),
+        face(server, caller, Transport::Stdio, surface),
         rmcp::transport::stdio(),
         server.0.closing.child_token(),
     ))
