@@ -114,6 +114,8 @@ impl App {
             changes: changes.clone(),
             links: links.clone(),
             cursors: keys.secrets.mac("cursor"),
+            digests: keys.secrets.mac("arguments"),
+            vault: vault.clone(),
         });
         let forms = keys.secrets.mac("form");
         let auth = Auth::new(store.clone(), clock.clone(), audit.clone(), forms);

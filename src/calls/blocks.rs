@@ -80,6 +80,7 @@ impl Calls {
             needs: def.scopes,
             effect: Effect::Read,
             dry_run: false,
+            idempotency_key: None,
             max_chars,
         };
         run.open(integration, wish).await

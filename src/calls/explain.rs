@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::error::{Action, CallError};
+use super::idempotency::Repeated;
 use crate::audit::AuditError;
 use crate::connect::ConnectError;
 use crate::ids::{CallId, ConnectionId};
@@ -11,6 +12,7 @@ use crate::kit::integration::Integration;
 use crate::kit::text;
 use crate::policy::Denial;
 use crate::store::{Status, StoreError};
+use crate::vault::VaultError;
 
 /// Everything that can end a call before its answer.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +25,8 @@ pub(super) enum Failure {
     Denied(&'static Integration, Denial),
     #[error("needs approval: {0}")]
     Unapproved(Arc<str>),
+    #[error("the idempotency key was used: {0:?}")]
+    Repeated(Repeated),
     #[error("our own limit is reached for {0} s")]
     Limited(u64),
     #[error(transparent)]
@@ -39,6 +43,8 @@ pub(super) enum Failure {
     Audit(#[from] AuditError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Vault(#[from] VaultError),
 }
 
 /// The connection that a failure is about, once one was chosen.
@@ -93,6 +99,21 @@ impl Failure {
                 Code::ApprovalRequired,
                 format!("a person has to agree to this call first: {why}"),
             ),
+            Self::Repeated(Repeated::OtherArguments) => told(
+                Code::Conflict,
+                "this idempotency_key was used with other arguments; a different call needs a key of its own".to_owned(),
+            ),
+            Self::Repeated(Repeated::UnderWay) => CallError {
+                retry_after_s: Some(5),
+                ..told(
+                    Code::Conflict,
+                    "the first call with this idempotency_key is still under way; repeat the call later with the same key to get its answer".to_owned(),
+                )
+            },
+            Self::Repeated(Repeated::Unknown) => told(
+                Code::Conflict,
+                "the outcome of the first call with this idempotency_key is unknown; look whether it happened before trying again with another key".to_owned(),
+            ),
             Self::Limited(seconds) => CallError {
                 retry_after_s: Some(*seconds),
                 ..told(
@@ -116,7 +137,7 @@ impl Failure {
                     ),
                 )
             },
-            Self::Panicked | Self::Store(_) => told(
+            Self::Panicked | Self::Store(_) | Self::Vault(_) => told(
                 Code::Internal,
                 format!("something failed on our side ({call})"),
             ),

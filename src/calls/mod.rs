@@ -7,6 +7,7 @@ mod blocks;
 mod catalogue;
 mod error;
 mod explain;
+mod idempotency;
 mod limits;
 mod run;
 mod shape;
@@ -30,8 +31,9 @@ use crate::kit::progress::Progress;
 use crate::kit::tool::{Effect, ToolDef};
 use crate::links::Links;
 use crate::store::Store;
-use crate::vault::Mac;
+use crate::vault::{Mac, Vault};
 
+pub use arguments::canonical;
 pub use catalogue::Events;
 pub use error::{Action, CallError};
 
@@ -63,6 +65,8 @@ pub struct Answer {
     pub integration: &'static Integration,
     /// The account it came from, as the `account` argument names it.
     pub account: String,
+    /// The earlier call whose answer this is, when `idempotency_key` named one.
+    pub replayed: Option<CallId>,
     /// The data.
     pub output: Output,
 }
@@ -128,6 +132,8 @@ struct Inner {
     changes: Changes,
     links: Links,
     cursors: Mac,
+    digests: Mac,
+    vault: Vault,
     limits: limits::Limits,
     rules: catalogue::RulesOf,
 }
@@ -148,6 +154,10 @@ pub struct Parts {
     pub links: Links,
     /// Seals cursors.
     pub cursors: Mac,
+    /// Makes the digests of arguments that calls are recognised by.
+    pub digests: Mac,
+    /// Seals answers that are kept for a repetition.
+    pub vault: Vault,
 }
 
 impl Calls {
@@ -165,14 +175,16 @@ impl Calls {
                 changes: parts.changes,
                 links: parts.links,
                 cursors: parts.cursors,
+                digests: parts.digests,
+                vault: parts.vault,
                 limits: limits::Limits::new(providers),
                 rules: catalogue::RulesOf::default(),
             }),
         }
     }
 
-    /// Calls a tool. `arguments` are as the client sent them, cross-cutting ones (`account`, `dry_run`, `max_chars`)
-    /// included. The tool is refused when the caller could not see it.
+    /// Calls a tool. `arguments` are as the client sent them, cross-cutting ones (`account`, `dry_run`,
+    /// `idempotency_key`, `max_chars`) included. The tool is refused when the caller could not see it.
     pub async fn call(
         &self,
         caller: &Caller,
@@ -211,12 +223,14 @@ impl Calls {
                 .await
                 .map(|output| (integration, output)),
         };
+        let replayed = run.replayed;
         let (call, account, (integration, output)) =
             run.end(answered, |(_, output)| output.items.len()).await?;
         Ok(Answer {
             call,
             integration,
             account,
+            replayed,
             output,
         })
     }

@@ -9,6 +9,8 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::explain::{About, Failure};
+use super::idempotency::{self, Claim, First, Held};
+use super::arguments::Lifted;
 use super::{CallError, Calls, Context, arguments, shape};
 use crate::audit::{Event, Kind, Outcome, Pending, Redacted};
 use crate::caller::Caller;
@@ -38,15 +40,20 @@ pub(super) struct Wish<'a> {
     pub(super) needs: Needs,
     pub(super) effect: Effect,
     pub(super) dry_run: bool,
+    pub(super) idempotency_key: Option<String>,
     pub(super) max_chars: usize,
 }
 
 /// A call under way. It is in the log from its beginning, and dropping it unfinished is recorded too.
 pub(super) struct Run<'a> {
-    calls: &'a Calls,
-    caller: &'a Caller,
-    context: &'a Context,
-    call: CallId,
+    pub(super) calls: &'a Calls,
+    pub(super) caller: &'a Caller,
+    pub(super) context: &'a Context,
+    pub(super) call: CallId,
+    /// The earlier call whose answer this one gives.
+    pub(super) replayed: Option<CallId>,
+    /// The idempotency key that this call holds.
+    held: Option<Held>,
     started: Instant,
     now: Timestamp,
     pending: Pending,
@@ -85,6 +92,8 @@ impl<'a> Run<'a> {
             caller,
             context,
             call,
+            replayed: None,
+            held: None,
             started: Instant::now(),
             now,
             pending,
@@ -125,6 +134,9 @@ impl<'a> Run<'a> {
             self.pending.durable().await?;
         }
         self.client = Some(opened.client.clone());
+        if let Some(held) = &mut self.held {
+            held.client = Some(opened.client.clone());
+        }
         Ok(Cx {
             provider: opened.provider,
             api: opened.client,
@@ -132,6 +144,7 @@ impl<'a> Run<'a> {
             granted: opened.granted,
             records: opened.records,
             now: self.now,
+            idempotency_key: wish.idempotency_key,
             dry_run: wish.dry_run,
             max_chars: wish.max_chars,
             progress: self.context.progress.clone(),
@@ -162,32 +175,106 @@ impl<'a> Run<'a> {
         self.allow(integration, def.effect).await?;
         let lifted = arguments::lift(def, &mut arguments).map_err(Failure::Arguments)?;
         let sealed_for: [&[u8]; 2] = [self.caller.user.bytes(), def.name.as_bytes()];
-        let cursors = &self.calls.inner.cursors;
-        let place = shape::unseal(cursors, &sealed_for, lifted.cursor.as_deref())
+        let place = shape::unseal(&self.calls.inner.cursors, &sealed_for, lifted.cursor.as_deref())
             .map_err(Failure::Arguments)?;
         if let Some(inner) = &place.inner {
             arguments.insert("cursor".to_owned(), Value::String(inner.clone()));
         }
+        // A dry run does nothing that could happen twice.
+        let key = lifted.idempotency_key.as_deref().filter(|_| !lifted.dry_run);
+        let Some(key) = key else {
+            let output = self
+                .execute(integration, def, arguments, &lifted, None)
+                .await?;
+            return Ok(self.shaped(def, output, place, &lifted));
+        };
+        let exact = json!([lifted.account, arguments]);
+        let exact = arguments::canonical(&exact);
+        match idempotency::claim(self, def.name, key, &exact).await? {
+            Claim::Before(first) => Ok(self.replay(integration, *first)),
+            Claim::Ours(held) => {
+                let native = idempotency::native(self.caller, def.name, key);
+                let beat = held.beat();
+                self.held = Some(held);
+                let answered = tokio::select! {
+                    biased;
+                    answered = self.execute(integration, def, arguments, &lifted, Some(native)) => answered,
+                    never = beat => match never {},
+                };
+                self.release(def, answered, place, &lifted).await
+            }
+        }
+    }
+
+    /// The tool's own work.
+    async fn execute(
+        &mut self,
+        integration: &'static Integration,
+        def: &'static ToolDef,
+        arguments: Map<String, Value>,
+        lifted: &Lifted,
+        idempotency_key: Option<String>,
+    ) -> Result<Output, Failure> {
         let wish = Wish {
             account: lifted.account.as_deref(),
             needs: def.scopes,
             effect: def.effect,
             dry_run: lifted.dry_run,
+            idempotency_key,
             max_chars: lifted.max_chars,
         };
         let cx = self.open(integration, wish).await?;
-        let output = self
-            .guarded((def.call)(&cx, Value::Object(arguments)))
-            .await?;
-        let pages = arguments::pages(def);
-        Ok(shape::output(
+        self.guarded((def.call)(&cx, Value::Object(arguments)))
+            .await
+    }
+
+    fn shaped(&self, def: &ToolDef, output: Output, place: shape::Place, lifted: &Lifted) -> Output {
+        shape::output(
             output,
             place,
             lifted.max_chars,
-            pages,
-            cursors,
-            &sealed_for,
-        ))
+            arguments::pages(def),
+            &self.calls.inner.cursors,
+            &[self.caller.user.bytes(), def.name.as_bytes()],
+        )
+    }
+
+    /// Ends the hold on the idempotency key as the work ended.
+    async fn release(
+        &mut self,
+        def: &ToolDef,
+        answered: Result<Output, Failure>,
+        place: shape::Place,
+        lifted: &Lifted,
+    ) -> Result<Output, Failure> {
+        let held = self.held.take();
+        match answered {
+            Ok(output) => {
+                let output = self.shaped(def, output, place, lifted);
+                if let (Some(held), Some(about)) = (held, &self.about) {
+                    held.worked(about.connection, &about.account, &output).await;
+                }
+                Ok(output)
+            }
+            Err(failure) => {
+                if let Some(held) = held {
+                    held.failed().await;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Answers what an earlier call answered.
+    fn replay(&mut self, integration: &'static Integration, first: First) -> Output {
+        self.replayed = Some(first.call);
+        self.pending.connection(first.connection, &first.account);
+        self.about = Some(About {
+            integration,
+            connection: first.connection,
+            account: first.account,
+        });
+        first.output
     }
 
     /// Runs integration code so that it can neither hang, nor outlive its caller, nor take the process down.
@@ -221,6 +308,7 @@ impl<'a> Run<'a> {
             pending,
             about,
             client,
+            replayed,
             ..
         } = self;
         let usage = client.as_ref().map(ProviderClient::usage);
@@ -236,13 +324,17 @@ impl<'a> Run<'a> {
             Ok(answer) => ("ok", items(answer)),
             Err(error) => (error.code.as_str(), 0),
         };
+        let mut detail = json!({ "items": items });
+        if let Some(first) = replayed {
+            detail["replayed"] = json!(first);
+        }
         let outcome = Outcome {
             code,
             duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             upstream_requests: usage.map_or(0, Usage::requests),
             upstream_status: status,
             bytes_in: usage.map_or(0, Usage::bytes),
-            detail: Some(json!({ "items": items })),
+            detail: Some(detail),
             ..Outcome::default()
         };
         if let Err(unwritten) = calls.inner.audit.finish(pending, outcome).await {

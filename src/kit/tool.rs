@@ -206,6 +206,9 @@ pub struct Cx {
     pub now: Timestamp,
     /// Whether a write should only tell what it would do.
     pub dry_run: bool,
+    /// A word that is the same for every repetition of this write by the same person, and different for any other one;
+    /// for providers that refuse or replay a repetition themselves. `None` when the caller gave no `idempotency_key`.
+    pub idempotency_key: Option<String>,
     /// How many characters of text the caller wants at most; tools that fetch text stop there.
     pub max_chars: usize,
     /// Tells the caller how far long work has come.

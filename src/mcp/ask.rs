@@ -27,7 +27,7 @@ use tokio::time::Instant;
 
 use super::Server;
 use crate::caller::Caller;
-use crate::calls::{Action, CallError};
+use crate::calls::{Action, CallError, canonical};
 use crate::ids::CallId;
 use crate::kit::error::Code;
 
@@ -322,9 +322,7 @@ fn tell_when_connected(
 
 /// What a state is bound to: the same person repeating the same request.
 fn binding(caller: &Caller, request: &Request<'_>) -> String {
-    let mut canonical = String::new();
-    write_sorted(request.arguments, &mut canonical);
-    let digest = Sha256::digest(canonical.as_bytes());
+    let digest = Sha256::digest(canonical(request.arguments).as_bytes());
     let mut text = format!(
         "{}|{}|{}|{}|",
         caller.org, caller.user, request.method, request.name
@@ -334,35 +332,6 @@ fn binding(caller: &Caller, request: &Request<'_>) -> String {
         let _ = write!(text, "{byte:02x}");
     }
     text
-}
-
-/// JSON with sorted keys: clients may write a repeated request's arguments in another order.
-fn write_sorted(value: &Value, out: &mut String) {
-    match value {
-        Value::Object(map) => {
-            let mut keys: Vec<&String> = map.keys().collect();
-            keys.sort_unstable();
-            out.push('{');
-            for key in keys {
-                out.push_str(&Value::String(key.clone()).to_string());
-                out.push(':');
-                write_sorted(&map[key], out);
-                out.push(',');
-            }
-            out.push('}');
-        }
-        Value::Array(list) => {
-            out.push('[');
-            for item in list {
-                write_sorted(item, out);
-                out.push(',');
-            }
-            out.push(']');
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            out.push_str(&value.to_string());
-        }
-    }
 }
 
 fn seal(states: &RequestStateCodec, binding: &str, pending: &Pending) -> Result<String, ErrorData> {

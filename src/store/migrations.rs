@@ -28,6 +28,12 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("migrations/0002_audit.sqlite.sql"),
         postgres: include_str!("migrations/0002_audit.postgres.sql"),
     },
+    Step {
+        version: 6,
+        name: "approvals",
+        sqlite: include_str!("migrations/0006_approvals.sqlite.sql"),
+        postgres: include_str!("migrations/0006_approvals.postgres.sql"),
+    },
 ];
 
 fn migrator(sql: fn(&Step) -> &'static str) -> Migrator {
