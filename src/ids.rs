@@ -118,6 +118,10 @@ id!(
     FlowId, "flow"
 );
 id!(
+    /// A question to a person whether a call may happen.
+    ApprovalId, "apr"
+);
+id!(
     /// A data key of the vault.
     DataKeyId, "dek"
 );

@@ -129,6 +129,7 @@ impl Jobs {
         self.store.delete_flows_before(now.minus(KEPT)).await?;
         self.store.delete_changes_before(now.minus(KEPT)).await?;
         self.store.delete_once_before(now).await?;
+        self.calls.approvals().sweep().await?;
         self.store
             .end_sessions_idle_before(now.minus(IDLE_SESSION), now)
             .await?;

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::approvals::{self, Approvals};
 use crate::audit::{self, AuditKeys, AuditLog, AuditWriter, Signer, VerifyingKey};
 use crate::auth::Auth;
 use crate::calls::{self, Calls};
@@ -116,6 +117,14 @@ impl App {
             cursors: keys.secrets.mac("cursor"),
             digests: keys.secrets.mac("arguments"),
             vault: vault.clone(),
+            approvals: Approvals::new(approvals::Parts {
+                store: store.clone(),
+                clock: clock.clone(),
+                vault: vault.clone(),
+                audit: audit.clone(),
+                changes: changes.clone(),
+                digests: keys.secrets.mac("arguments"),
+            }),
         });
         let forms = keys.secrets.mac("form");
         let auth = Auth::new(store.clone(), clock.clone(), audit.clone(), forms);

@@ -37,6 +37,8 @@ pub struct Events {
     heard: broadcast::Receiver<Heard>,
     org: OrgId,
     user: UserId,
+    /// Whether decisions about approvals, which change no list, are changes too.
+    decisions: bool,
 }
 
 impl Events {
@@ -46,6 +48,7 @@ impl Events {
         loop {
             match self.heard.recv().await {
                 Ok(heard) if !heard.concerns(self.org, self.user) => {}
+                Ok(Heard::Change(change)) if change.topic == "approval" && !self.decisions => {}
                 Ok(_) | Err(RecvError::Lagged(_)) => break,
                 Err(RecvError::Closed) => return false,
             }
@@ -144,7 +147,8 @@ impl Calls {
         use broadcast::error::RecvError;
         loop {
             match heard.recv().await {
-                Ok(Heard::Change(change)) if change.topic == "connection" => {}
+                Ok(Heard::Change(change))
+                    if matches!(change.topic.as_str(), "connection" | "approval") => {}
                 Ok(_) | Err(RecvError::Lagged(_)) => self.forget_rules(),
                 Err(RecvError::Closed) => return,
             }
@@ -199,6 +203,15 @@ impl Calls {
             heard: self.inner.changes.subscribe(),
             org: caller.org,
             user: caller.user,
+            decisions: false,
+        }
+    }
+
+    /// As [`Calls::events`], and what was decided about this caller's calls besides.
+    pub fn events_and_decisions(&self, caller: &Caller) -> Events {
+        Events {
+            decisions: true,
+            ..self.events(caller)
         }
     }
 
@@ -209,6 +222,7 @@ impl Calls {
         let link = match action {
             Action::Connect(integration) => links.connect(integration),
             Action::Reconnect(integration, connection) => links.reconnect(integration, *connection),
+            Action::Approve(id) => links.approval(*id),
             Action::Open(url) => return url.clone(),
         };
         if caller.credential == Credential::Local

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::error::{Action, CallError};
 use super::idempotency::Repeated;
+use crate::approvals::{ApprovalError, Approver};
 use crate::audit::AuditError;
 use crate::connect::ConnectError;
-use crate::ids::{CallId, ConnectionId};
+use crate::ids::{ApprovalId, CallId, ConnectionId};
 use crate::kit::error::{Code, ProviderError, ToolError};
 use crate::kit::integration::Integration;
 use crate::kit::text;
@@ -23,8 +24,14 @@ pub(super) enum Failure {
     Arguments(String),
     #[error("denied: {1:?}")]
     Denied(&'static Integration, Denial),
-    #[error("needs approval: {0}")]
-    Unapproved(Arc<str>),
+    #[error("needs approval: {0:?}")]
+    Unapproved(Unapproved),
+    #[error("{failure}")]
+    Approved {
+        failure: Box<Self>,
+        /// Whether the yes can be used by another try.
+        kept: bool,
+    },
     #[error("the idempotency key was used: {0:?}")]
     Repeated(Repeated),
     #[error("our own limit is reached for {0} s")]
@@ -45,6 +52,33 @@ pub(super) enum Failure {
     Store(#[from] StoreError),
     #[error(transparent)]
     Vault(#[from] VaultError),
+}
+
+/// Why a call that needs a yes has none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unapproved {
+    /// Nobody decided yet.
+    Waiting {
+        id: ApprovalId,
+        why: Arc<str>,
+        approver: Approver,
+    },
+    /// Somebody said no.
+    No,
+    /// Too many questions are open; the address is where they are.
+    TooMany(String),
+    /// It is asked for without anybody who could wait.
+    Nobody(Arc<str>),
+}
+
+impl From<ApprovalError> for Failure {
+    fn from(error: ApprovalError) -> Self {
+        match error {
+            ApprovalError::Store(error) => error.into(),
+            ApprovalError::Audit(error) => error.into(),
+            ApprovalError::Vault(error) => error.into(),
+        }
+    }
 }
 
 /// The connection that a failure is about, once one was chosen.
@@ -84,21 +118,22 @@ impl Failure {
                 ),
             ),
             Self::Arguments(problem) => told(Code::InvalidInput, problem.clone()),
-            Self::Denied(integration, Denial::IntegrationDisabled) => told(
-                Code::BlockedByPolicy,
-                format!(
-                    "an admin has switched {} off; ask them to enable it",
-                    integration.name
-                ),
-            ),
-            Self::Denied(_, Denial::ReadOnlyCredential) => told(
-                Code::BlockedByPolicy,
-                "this token only allows reading; use one that allows changes".to_owned(),
-            ),
-            Self::Unapproved(why) => told(
-                Code::ApprovalRequired,
-                format!("a person has to agree to this call first: {why}"),
-            ),
+            Self::Denied(integration, denial) => {
+                told(Code::BlockedByPolicy, denied(integration, denial))
+            }
+            Self::Unapproved(unapproved) => unapproved_call(unapproved, told),
+            Self::Approved { failure, kept } => {
+                let error = failure.told(call, about);
+                let more = if *kept {
+                    "nothing was changed and the approval still holds, so the same call can be tried again"
+                } else {
+                    "the approval is used up: look at what happened before asking for another one"
+                };
+                CallError {
+                    message: format!("{}; {more}", error.message),
+                    ..error
+                }
+            }
             Self::Repeated(Repeated::OtherArguments) => told(
                 Code::Conflict,
                 "this idempotency_key was used with other arguments; a different call needs a key of its own".to_owned(),
@@ -142,6 +177,56 @@ impl Failure {
                 format!("something failed on our side ({call})"),
             ),
         }
+    }
+}
+
+/// What a refusal by policy means, in one sentence.
+pub(super) fn denied(integration: &Integration, denial: &Denial) -> String {
+    match denial {
+        Denial::IntegrationDisabled => format!(
+            "an admin has switched {} off; ask them to enable it",
+            integration.name
+        ),
+        Denial::ReadOnlyCredential => {
+            "this token only allows reading; use one that allows changes".to_owned()
+        }
+    }
+}
+
+fn unapproved_call(unapproved: &Unapproved, told: impl Fn(Code, String) -> CallError) -> CallError {
+    match unapproved {
+        Unapproved::Waiting { id, why, approver } => CallError {
+            action: Some(Action::Approve(*id)),
+            ..told(
+                Code::ApprovalRequired,
+                match approver {
+                    Approver::Person => format!(
+                        "this call needs the person's approval ({why}); have them open the link, then repeat it exactly as it was"
+                    ),
+                    Approver::Admin => format!(
+                        "this call needs an admin's approval ({why}); have one open the link, then repeat it exactly as it was"
+                    ),
+                },
+            )
+        },
+        Unapproved::No => told(
+            Code::BlockedByPolicy,
+            "exactly this call was asked about and refused; go on without it".to_owned(),
+        ),
+        Unapproved::TooMany(url) => CallError {
+            action: Some(Action::Open(url.clone())),
+            ..told(
+                Code::ApprovalRequired,
+                "too many calls wait for approval; have the person decide about those first"
+                    .to_owned(),
+            )
+        },
+        Unapproved::Nobody(why) => told(
+            Code::ApprovalRequired,
+            format!(
+                "this needs a person's approval each time ({why}), so it is not done on the side"
+            ),
+        ),
     }
 }
 

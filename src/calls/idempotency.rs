@@ -143,7 +143,8 @@ pub(super) async fn claim(
             }
             Some(row) => match row.state {
                 OnceState::Done => {
-                    return first(run.calls, &key, &row).map(|first| Claim::Before(Box::new(first)));
+                    return first(run.calls, &key, &row)
+                        .map(|first| Claim::Before(Box::new(first)));
                 }
                 OnceState::Running if row.lease_until >= now => {}
                 OnceState::Running | OnceState::Unknown => {
@@ -209,12 +210,7 @@ impl Held {
     }
 
     /// Keeps the answer. The work is done, so a failure to keep it is no failure of the call: the key leads to "unknown".
-    pub(super) async fn worked(
-        mut self,
-        connection: ConnectionId,
-        account: &str,
-        output: &Output,
-    ) {
+    pub(super) async fn worked(mut self, connection: ConnectionId, account: &str, output: &Output) {
         self.ended = true;
         let kept = Kept {
             account: account.to_owned(),

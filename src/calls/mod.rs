@@ -5,6 +5,7 @@
 mod arguments;
 mod blocks;
 mod catalogue;
+mod consent;
 mod error;
 mod explain;
 mod idempotency;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
+use crate::approvals::Approvals;
 use crate::audit::{AuditLog, Kind};
 use crate::caller::{Caller, Client};
 use crate::changes::Changes;
@@ -35,6 +37,7 @@ use crate::vault::{Mac, Vault};
 
 pub use arguments::canonical;
 pub use catalogue::Events;
+pub use consent::Waiting;
 pub use error::{Action, CallError};
 
 use explain::Failure;
@@ -134,6 +137,7 @@ struct Inner {
     cursors: Mac,
     digests: Mac,
     vault: Vault,
+    approvals: Approvals,
     limits: limits::Limits,
     rules: catalogue::RulesOf,
 }
@@ -158,6 +162,8 @@ pub struct Parts {
     pub digests: Mac,
     /// Seals answers that are kept for a repetition.
     pub vault: Vault,
+    /// What people said yes to.
+    pub approvals: Approvals,
 }
 
 impl Calls {
@@ -177,6 +183,7 @@ impl Calls {
                 cursors: parts.cursors,
                 digests: parts.digests,
                 vault: parts.vault,
+                approvals: parts.approvals,
                 limits: limits::Limits::new(providers),
                 rules: catalogue::RulesOf::default(),
             }),

@@ -2,20 +2,23 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::arguments::Lifted;
+use super::consent::Ask;
 use super::explain::{About, Failure};
 use super::idempotency::{self, Claim, First, Held};
-use super::arguments::Lifted;
 use super::{CallError, Calls, Context, arguments, shape};
+use crate::approvals::Approver;
 use crate::audit::{Event, Kind, Outcome, Pending, Redacted};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
-use crate::ids::CallId;
+use crate::ids::{ApprovalId, CallId};
 use crate::kit::client::{ProviderClient, Usage};
 use crate::kit::error::ToolError;
 use crate::kit::integration::Integration;
@@ -41,6 +44,8 @@ pub(super) struct Wish<'a> {
     pub(super) effect: Effect,
     pub(super) dry_run: bool,
     pub(super) idempotency_key: Option<String>,
+    /// Whether a person must have agreed.
+    pub(super) ask: Option<Ask<'a>>,
     pub(super) max_chars: usize,
 }
 
@@ -58,7 +63,9 @@ pub(super) struct Run<'a> {
     now: Timestamp,
     pending: Pending,
     about: Option<About>,
-    client: Option<ProviderClient>,
+    pub(super) client: Option<ProviderClient>,
+    /// The yes that this call took.
+    pub(super) approval: Option<ApprovalId>,
 }
 
 impl<'a> Run<'a> {
@@ -99,6 +106,7 @@ impl<'a> Run<'a> {
             pending,
             about: None,
             client: None,
+            approval: None,
         }
     }
 
@@ -123,15 +131,19 @@ impl<'a> Run<'a> {
         self.about = Some(About {
             integration,
             connection: opened.id,
-            account,
+            account: account.clone(),
         });
         calls
             .limits
             .enter(opened.provider.id, opened.id)
             .await
             .map_err(Failure::Limited)?;
-        if !wish.effect.is_read() {
+        if !wish.effect.is_read() || wish.ask.is_some() {
             self.pending.durable().await?;
+        }
+        // Only now, so that a log that cannot be written uses up no yes.
+        if let Some(ask) = &wish.ask {
+            self.consent(ask, integration, opened.id, &account).await?;
         }
         self.client = Some(opened.client.clone());
         if let Some(held) = &mut self.held {
@@ -151,16 +163,16 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Fails when the organization or the credential does not allow this.
+    /// Fails when the organization or the credential does not allow this. A rule that asks first is answered.
     pub(super) async fn allow(
         &self,
         integration: &'static Integration,
         effect: Effect,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Arc<str>>, Failure> {
         let rules = self.calls.rules(self.caller.org).await?;
         match policy::decide(self.caller, integration, effect, &rules) {
-            Decision::Allow => Ok(()),
-            Decision::Ask(why) => Err(Failure::Unapproved(why)),
+            Decision::Allow => Ok(None),
+            Decision::Ask(why) => Ok(Some(why)),
             Decision::Deny(denial) => Err(Failure::Denied(integration, denial)),
         }
     }
@@ -172,19 +184,28 @@ impl<'a> Run<'a> {
         def: &'static ToolDef,
         mut arguments: Map<String, Value>,
     ) -> Result<Output, Failure> {
-        self.allow(integration, def.effect).await?;
+        let why = self.allow(integration, def.effect).await?;
         let lifted = arguments::lift(def, &mut arguments).map_err(Failure::Arguments)?;
         let sealed_for: [&[u8]; 2] = [self.caller.user.bytes(), def.name.as_bytes()];
-        let place = shape::unseal(&self.calls.inner.cursors, &sealed_for, lifted.cursor.as_deref())
-            .map_err(Failure::Arguments)?;
+        let place = shape::unseal(
+            &self.calls.inner.cursors,
+            &sealed_for,
+            lifted.cursor.as_deref(),
+        )
+        .map_err(Failure::Arguments)?;
         if let Some(inner) = &place.inner {
             arguments.insert("cursor".to_owned(), Value::String(inner.clone()));
         }
         // A dry run does nothing that could happen twice.
-        let key = lifted.idempotency_key.as_deref().filter(|_| !lifted.dry_run);
+        let key = lifted
+            .idempotency_key
+            .as_deref()
+            .filter(|_| !lifted.dry_run);
+        // Nor anything that a person would have to agree to.
+        let why = why.filter(|_| !lifted.dry_run);
         let Some(key) = key else {
             let output = self
-                .execute(integration, def, arguments, &lifted, None)
+                .execute(integration, def, arguments, &lifted, None, why)
                 .await?;
             return Ok(self.shaped(def, output, place, &lifted));
         };
@@ -198,7 +219,7 @@ impl<'a> Run<'a> {
                 self.held = Some(held);
                 let answered = tokio::select! {
                     biased;
-                    answered = self.execute(integration, def, arguments, &lifted, Some(native)) => answered,
+                    answered = self.execute(integration, def, arguments, &lifted, Some(native), why) => answered,
                     never = beat => match never {},
                 };
                 self.release(def, answered, place, &lifted).await
@@ -214,21 +235,40 @@ impl<'a> Run<'a> {
         arguments: Map<String, Value>,
         lifted: &Lifted,
         idempotency_key: Option<String>,
+        why: Option<Arc<str>>,
     ) -> Result<Output, Failure> {
+        let ask = why.map(|why| Ask {
+            why,
+            approver: Approver::default(),
+            tool: def.name,
+            arguments: &arguments,
+        });
         let wish = Wish {
             account: lifted.account.as_deref(),
             needs: def.scopes,
             effect: def.effect,
             dry_run: lifted.dry_run,
             idempotency_key,
+            ask,
             max_chars: lifted.max_chars,
         };
         let cx = self.open(integration, wish).await?;
-        self.guarded((def.call)(&cx, Value::Object(arguments)))
+        match self
+            .guarded((def.call)(&cx, Value::Object(arguments)))
             .await
+        {
+            Ok(output) => Ok(output),
+            Err(failure) => Err(self.after_consent(failure).await),
+        }
     }
 
-    fn shaped(&self, def: &ToolDef, output: Output, place: shape::Place, lifted: &Lifted) -> Output {
+    fn shaped(
+        &self,
+        def: &ToolDef,
+        output: Output,
+        place: shape::Place,
+        lifted: &Lifted,
+    ) -> Output {
         shape::output(
             output,
             place,
@@ -309,6 +349,7 @@ impl<'a> Run<'a> {
             about,
             client,
             replayed,
+            approval,
             ..
         } = self;
         let usage = client.as_ref().map(ProviderClient::usage);
@@ -327,6 +368,9 @@ impl<'a> Run<'a> {
         let mut detail = json!({ "items": items });
         if let Some(first) = replayed {
             detail["replayed"] = json!(first);
+        }
+        if let Some(approval) = approval {
+            detail["approval"] = json!(approval);
         }
         let outcome = Outcome {
             code,

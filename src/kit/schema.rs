@@ -45,10 +45,7 @@ pub fn input_schema(def: &ToolDef) -> Map<String, Value> {
         );
     }
     if !def.effect.is_read() {
-        properties.insert(
-            "dry_run".to_owned(),
-            json!({ "type": "boolean" }),
-        );
+        properties.insert("dry_run".to_owned(), json!({ "type": "boolean" }));
         properties.insert("idempotency_key".to_owned(), json!({ "type": "string" }));
     }
     let mut schema = Map::new();

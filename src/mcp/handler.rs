@@ -189,7 +189,7 @@ impl Gateway {
                     .calls
                     .call(&caller, &request.name, arguments.clone(), context.clone())
             };
-            Ok(ask::with_account(&self.server, &cx, &caller, asked, attempt).await)
+            Ok(ask::with_person(&self.server, &cx, &caller, asked, attempt).await)
         })
         .await?;
         match outcome {
@@ -224,7 +224,7 @@ impl Gateway {
                     .calls
                     .read(&caller, &request.uri, context.clone())
             };
-            Ok(ask::with_account(&self.server, &cx, &caller, asked, attempt).await)
+            Ok(ask::with_person(&self.server, &cx, &caller, asked, attempt).await)
         })
         .await?;
         match outcome {

@@ -58,6 +58,7 @@ macro_rules! on {
     };
 }
 
+mod approvals;
 mod apps;
 mod audit;
 mod changes;
@@ -75,6 +76,7 @@ mod sessions;
 mod url;
 mod users;
 
+pub use approvals::{ApprovalRow, ApprovalState, Approver, Asked};
 pub use apps::AppRow;
 pub use audit::{AuditCheckpointRow, AuditHead, AuditJoined, AuditPayload, AuditQuery, AuditRow};
 pub use changes::Change;

@@ -67,6 +67,13 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "changes", "faults",
         ],
     ),
+    // A question keeps its arguments sealed: vault. Who waits for the answer is told on every replica: changes.
+    (
+        "approvals",
+        &[
+            "ids", "clock", "caller", "store", "vault", "audit", "changes",
+        ],
+    ),
     // Rotation seals again what `connect` sealed.
     ("keys", &["clock", "ids", "store", "vault", "connect"]),
     // Cursors are sealed to the person: vault. The catalogue of a person is kept until it changes: changes. A refusal
@@ -83,6 +90,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "kit",
             "integrations",
             "policy",
+            "approvals",
             "audit",
             "connect",
             "changes",
@@ -115,6 +123,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "auth",
             "connect",
             "policy",
+            "approvals",
             "audit",
             "calls",
             "mcp",

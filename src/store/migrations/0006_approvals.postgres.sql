@@ -23,7 +23,6 @@ create table approvals (
     org_id uuid not null references organizations (id),
     user_id uuid not null references users (id),
     approver text not null check (approver in ('person', 'admin')),
-    kind text not null check (kind in ('tool', 'block')),
     tool text not null,
     integration text not null,
     -- No reference: what was asked stays readable after the account is disconnected.
