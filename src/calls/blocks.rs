@@ -74,13 +74,14 @@ impl Calls {
         account: Option<&str>,
         max_chars: usize,
     ) -> Result<Cx, Failure> {
-        run.allow(integration, Effect::Read).await?;
+        run.allow(integration, def.name).await?;
         let wish = Wish {
             account,
             needs: def.scopes,
             effect: Effect::Read,
             dry_run: false,
             max_chars,
+            outward: None,
         };
         run.open(integration, wish).await
     }

@@ -1,15 +1,18 @@
 //! The one table of failures: each gets its code, a sentence that says what to do, and what the person can open.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use super::caps;
 use super::error::{Action, CallError};
 use crate::audit::AuditError;
+use crate::clock::Timestamp;
 use crate::connect::ConnectError;
 use crate::ids::{CallId, ConnectionId};
 use crate::kit::error::{Code, ProviderError, ToolError};
 use crate::kit::integration::Integration;
 use crate::kit::text;
-use crate::policy::Denial;
+use crate::policy::{Cap, Denial};
 use crate::store::{Status, StoreError};
 
 /// Everything that can end a call before its answer.
@@ -25,6 +28,19 @@ pub(super) enum Failure {
     Unapproved(Arc<str>),
     #[error("our own limit is reached for {0} s")]
     Limited(u64),
+    #[error("the organization's limit of {per_minute} calls a minute is reached for {seconds} s")]
+    Paced {
+        /// At which integration; `None` is the person's own limit.
+        at: Option<&'static Integration>,
+        per_minute: NonZeroU32,
+        seconds: u64,
+    },
+    #[error("the daily cap of {} is reached", caps::words(.cap))]
+    Capped {
+        cap: Cap,
+        resets: Timestamp,
+        seconds: u64,
+    },
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error(transparent)]
@@ -78,17 +94,9 @@ impl Failure {
                 ),
             ),
             Self::Arguments(problem) => told(Code::InvalidInput, problem.clone()),
-            Self::Denied(integration, Denial::IntegrationDisabled) => told(
-                Code::BlockedByPolicy,
-                format!(
-                    "an admin has switched {} off; ask them to enable it",
-                    integration.name
-                ),
-            ),
-            Self::Denied(_, Denial::ReadOnlyCredential) => told(
-                Code::BlockedByPolicy,
-                "this token only allows reading; use one that allows changes".to_owned(),
-            ),
+            Self::Denied(integration, denial) => {
+                told(Code::BlockedByPolicy, denial.words(integration))
+            }
             Self::Unapproved(why) => told(
                 Code::ApprovalRequired,
                 format!("a person has to agree to this call first: {why}"),
@@ -98,6 +106,39 @@ impl Failure {
                 ..told(
                     Code::RateLimited,
                     format!("too many calls for this account; try again in {seconds} s"),
+                )
+            },
+            Self::Paced {
+                at,
+                per_minute,
+                seconds,
+            } => CallError {
+                retry_after_s: Some(*seconds),
+                ..told(
+                    Code::RateLimited,
+                    match at {
+                        None => format!(
+                            "you have made the {per_minute} calls a minute that your organization allows a person; try again in {seconds} s"
+                        ),
+                        Some(integration) => format!(
+                            "your organization has made the {per_minute} calls a minute that it allows at {}; try again in {seconds} s",
+                            integration.name
+                        ),
+                    },
+                )
+            },
+            Self::Capped {
+                cap,
+                resets,
+                seconds,
+            } => CallError {
+                retry_after_s: Some(*seconds),
+                ..told(
+                    Code::RateLimited,
+                    format!(
+                        "the daily cap of {} is reached; it resets at {resets}, or an admin raises it",
+                        caps::words(cap)
+                    ),
                 )
             },
             Self::Connect(error) => connect(error, told, about),

@@ -4,12 +4,14 @@
 
 mod arguments;
 mod blocks;
+mod caps;
 mod catalogue;
 mod error;
 mod explain;
 mod limits;
 mod run;
 mod shape;
+mod why;
 
 use std::sync::Arc;
 
@@ -29,11 +31,13 @@ use crate::kit::output::Output;
 use crate::kit::progress::Progress;
 use crate::kit::tool::{Effect, ToolDef};
 use crate::links::Links;
+use crate::rulebook::Rulebook;
 use crate::store::Store;
 use crate::vault::Mac;
 
 pub use catalogue::Events;
 pub use error::{Action, CallError};
+pub use why::{Explanation, Reason};
 
 use explain::Failure;
 use run::{Run, Subject};
@@ -129,12 +133,12 @@ struct Inner {
     links: Links,
     cursors: Mac,
     limits: limits::Limits,
-    rules: catalogue::RulesOf,
+    rulebook: Rulebook,
 }
 
 /// What [`Calls::new`] is made of.
 pub struct Parts {
-    /// Rules of organizations and one-time tickets.
+    /// One-time tickets, and what caps have counted.
     pub store: Store,
     /// Time.
     pub clock: Clock,
@@ -142,6 +146,8 @@ pub struct Parts {
     pub audit: AuditLog,
     /// Accounts.
     pub connections: Connections,
+    /// What calls are held to.
+    pub rulebook: Rulebook,
     /// News of other processes.
     pub changes: Changes,
     /// Our own addresses.
@@ -166,7 +172,7 @@ impl Calls {
                 links: parts.links,
                 cursors: parts.cursors,
                 limits: limits::Limits::new(providers),
-                rules: catalogue::RulesOf::default(),
+                rulebook: parts.rulebook,
             }),
         }
     }

@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::caps::{self, Counted};
 use super::explain::{About, Failure};
 use super::{CallError, Calls, Context, arguments, shape};
 use crate::audit::{Event, Kind, Outcome, Pending, Redacted};
@@ -39,6 +40,8 @@ pub(super) struct Wish<'a> {
     pub(super) effect: Effect,
     pub(super) dry_run: bool,
     pub(super) max_chars: usize,
+    /// The tool's name, when its calls reach people and are capped.
+    pub(super) outward: Option<&'static str>,
 }
 
 /// A call under way. It is in the log from its beginning, and dropping it unfinished is recorded too.
@@ -52,6 +55,7 @@ pub(super) struct Run<'a> {
     pending: Pending,
     about: Option<About>,
     client: Option<ProviderClient>,
+    counted: Option<Counted>,
 }
 
 impl<'a> Run<'a> {
@@ -90,6 +94,7 @@ impl<'a> Run<'a> {
             pending,
             about: None,
             client: None,
+            counted: None,
         }
     }
 
@@ -105,6 +110,8 @@ impl<'a> Run<'a> {
         wish: Wish<'_>,
     ) -> Result<Cx, Failure> {
         let calls = &self.calls.inner;
+        let rules = self.calls.rules(self.caller.org).await?;
+        calls.limits.pace(self.caller, integration, &rules.rates)?;
         let opened = calls
             .connections
             .open(self.caller, integration, wish.account, wish.needs)
@@ -124,6 +131,9 @@ impl<'a> Run<'a> {
         if !wish.effect.is_read() {
             self.pending.durable().await?;
         }
+        if let Some(tool) = wish.outward {
+            self.counted = caps::count(self.calls, self.caller, &rules, tool, self.now).await?;
+        }
         self.client = Some(opened.client.clone());
         Ok(Cx {
             provider: opened.provider,
@@ -142,10 +152,12 @@ impl<'a> Run<'a> {
     pub(super) async fn allow(
         &self,
         integration: &'static Integration,
-        effect: Effect,
+        name: &str,
     ) -> Result<(), Failure> {
+        let subject = policy::Subject::named(integration, name)
+            .ok_or_else(|| Failure::Unknown(name.to_owned()))?;
         let rules = self.calls.rules(self.caller.org).await?;
-        match policy::decide(self.caller, integration, effect, &rules) {
+        match policy::decide(self.caller, &subject, &rules) {
             Decision::Allow => Ok(()),
             Decision::Ask(why) => Err(Failure::Unapproved(why)),
             Decision::Deny(denial) => Err(Failure::Denied(integration, denial)),
@@ -159,7 +171,7 @@ impl<'a> Run<'a> {
         def: &'static ToolDef,
         mut arguments: Map<String, Value>,
     ) -> Result<Output, Failure> {
-        self.allow(integration, def.effect).await?;
+        self.allow(integration, def.name).await?;
         let lifted = arguments::lift(def, &mut arguments).map_err(Failure::Arguments)?;
         let sealed_for: [&[u8]; 2] = [self.caller.user.bytes(), def.name.as_bytes()];
         let cursors = &self.calls.inner.cursors;
@@ -174,6 +186,7 @@ impl<'a> Run<'a> {
             effect: def.effect,
             dry_run: lifted.dry_run,
             max_chars: lifted.max_chars,
+            outward: (def.outward && !lifted.dry_run).then_some(def.name),
         };
         let cx = self.open(integration, wish).await?;
         let output = self
@@ -221,9 +234,15 @@ impl<'a> Run<'a> {
             pending,
             about,
             client,
+            counted,
             ..
         } = self;
         let usage = client.as_ref().map(ProviderClient::usage);
+        if let (Err(_), Some(counted)) = (&answered, counted)
+            && usage.map_or(0, Usage::requests) == 0
+        {
+            counted.take_back(calls).await;
+        }
         let status = usage.and_then(Usage::status);
         let told = answered.map_err(|failure| {
             let error = failure.explain(call, about.as_ref());

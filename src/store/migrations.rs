@@ -28,6 +28,12 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("migrations/0002_audit.sqlite.sql"),
         postgres: include_str!("migrations/0002_audit.postgres.sql"),
     },
+    Step {
+        version: 5,
+        name: "rules",
+        sqlite: include_str!("migrations/0005_rules.sqlite.sql"),
+        postgres: include_str!("migrations/0005_rules.postgres.sql"),
+    },
 ];
 
 fn migrator(sql: fn(&Step) -> &'static str) -> Migrator {
