@@ -114,6 +114,10 @@ id!(
     GroupId, "grp"
 );
 id!(
+    /// A rule of an organization's policy.
+    RuleId, "rul"
+);
+id!(
     /// One attempt to connect an account, from the link to the callback.
     FlowId, "flow"
 );

@@ -29,6 +29,7 @@ use crate::jobs::Jobs;
 use crate::keys;
 use crate::links::Links;
 use crate::mcp;
+use crate::rulebook::Rulebook;
 use crate::store::{DatabaseUrl, Store};
 use crate::vault::{self, KeyRing, Secrets, Vault};
 use crate::web::{self, Web};
@@ -50,6 +51,8 @@ pub struct App {
     pub auth: Auth,
     /// Accounts.
     pub connections: Connections,
+    /// What the organization allows.
+    pub rulebook: Rulebook,
     /// The call path.
     pub calls: Calls,
     /// News.
@@ -107,11 +110,13 @@ impl App {
             sites: sites(config)?,
             owner: owner.clone(),
         })?;
+        let rulebook = Rulebook::new(store.clone(), clock.clone(), audit.clone(), changes.clone());
         let calls = Calls::new(calls::Parts {
             store: store.clone(),
             clock: clock.clone(),
             audit: audit.clone(),
             connections: connections.clone(),
+            rulebook: rulebook.clone(),
             changes: changes.clone(),
             links: links.clone(),
             cursors: keys.secrets.mac("cursor"),
@@ -155,6 +160,7 @@ impl App {
             audit,
             auth,
             connections,
+            rulebook,
             calls,
             changes,
             links,

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::arguments::{DEFAULT_MAX_CHARS, MOST_MAX_CHARS};
-use super::explain::{Failure, Unapproved};
+use super::explain::Failure;
 use super::run::{Run, Subject, Wish};
 use super::{ACCOUNTS_URI, BlockAnswer, CallError, Calls, Context, shape};
 use crate::audit::Kind;
@@ -13,6 +13,7 @@ use crate::kit::block::{BlockDef, Content};
 use crate::kit::integration::Integration;
 use crate::kit::text;
 use crate::kit::tool::{Cx, Effect};
+use crate::policy::Denial;
 
 impl Calls {
     /// Reads the context block at `uri`, or `workbench://accounts`.
@@ -74,9 +75,9 @@ impl Calls {
         account: Option<&str>,
         max_chars: usize,
     ) -> Result<Cx, Failure> {
-        // The text of a block may be pulled in by a client on its own, with nobody there to ask.
-        if let Some(why) = run.allow(integration, Effect::Read).await? {
-            return Err(Failure::Unapproved(Unapproved::Nobody(why)));
+        // Policy refuses where it would ask: a client pulls a block in on its own, with nobody there to answer.
+        if let Some(why) = run.allow(integration, def.name).await? {
+            return Err(Failure::Denied(integration, Denial::CannotWait(why)));
         }
         let wish = Wish {
             account,
@@ -86,6 +87,7 @@ impl Calls {
             idempotency_key: None,
             ask: None,
             max_chars,
+            outward: None,
         };
         run.open(integration, wish).await
     }

@@ -208,9 +208,12 @@ impl Calls {
             return gone("the person who asked is no member any more");
         };
         let rules = self.rules(row.org_id).await?;
-        match policy::decide(&asker, integration, def.effect, &rules) {
+        let Some(subject) = policy::Subject::named(integration, def.name) else {
+            return gone("the tool does not exist any more");
+        };
+        match policy::decide(&asker, &subject, &rules) {
             Decision::Allow | Decision::Ask(_) => Ok(None),
-            Decision::Deny(denial) => Ok(Some(super::explain::denied(integration, &denial))),
+            Decision::Deny(denial) => Ok(Some(denial.words(integration))),
         }
     }
 

@@ -1,17 +1,20 @@
 //! The one table of failures: each gets its code, a sentence that says what to do, and what the person can open.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use super::caps;
 use super::error::{Action, CallError};
 use super::idempotency::Repeated;
 use crate::approvals::{ApprovalError, Approver};
 use crate::audit::AuditError;
+use crate::clock::Timestamp;
 use crate::connect::ConnectError;
 use crate::ids::{ApprovalId, CallId, ConnectionId};
 use crate::kit::error::{Code, ProviderError, ToolError};
 use crate::kit::integration::Integration;
 use crate::kit::text;
-use crate::policy::Denial;
+use crate::policy::{Cap, Denial};
 use crate::store::{Status, StoreError};
 use crate::vault::VaultError;
 
@@ -36,6 +39,19 @@ pub(super) enum Failure {
     Repeated(Repeated),
     #[error("our own limit is reached for {0} s")]
     Limited(u64),
+    #[error("the organization's limit of {per_minute} calls a minute is reached for {seconds} s")]
+    Paced {
+        /// At which integration; `None` is the person's own limit.
+        at: Option<&'static Integration>,
+        per_minute: NonZeroU32,
+        seconds: u64,
+    },
+    #[error("the daily cap of {} is reached", caps::words(.cap))]
+    Capped {
+        cap: Cap,
+        resets: Timestamp,
+        seconds: u64,
+    },
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error(transparent)]
@@ -67,8 +83,6 @@ pub(super) enum Unapproved {
     No,
     /// Too many questions are open; the address is where they are.
     TooMany(String),
-    /// It is asked for without anybody who could wait.
-    Nobody(Arc<str>),
 }
 
 impl From<ApprovalError> for Failure {
@@ -119,7 +133,7 @@ impl Failure {
             ),
             Self::Arguments(problem) => told(Code::InvalidInput, problem.clone()),
             Self::Denied(integration, denial) => {
-                told(Code::BlockedByPolicy, denied(integration, denial))
+                told(Code::BlockedByPolicy, denial.words(integration))
             }
             Self::Unapproved(unapproved) => unapproved_call(unapproved, told),
             Self::Approved { failure, kept } => {
@@ -156,6 +170,39 @@ impl Failure {
                     format!("too many calls for this account; try again in {seconds} s"),
                 )
             },
+            Self::Paced {
+                at,
+                per_minute,
+                seconds,
+            } => CallError {
+                retry_after_s: Some(*seconds),
+                ..told(
+                    Code::RateLimited,
+                    match at {
+                        None => format!(
+                            "you have made the {per_minute} calls a minute that your organization allows a person; try again in {seconds} s"
+                        ),
+                        Some(integration) => format!(
+                            "your organization has made the {per_minute} calls a minute that it allows at {}; try again in {seconds} s",
+                            integration.name
+                        ),
+                    },
+                )
+            },
+            Self::Capped {
+                cap,
+                resets,
+                seconds,
+            } => CallError {
+                retry_after_s: Some(*seconds),
+                ..told(
+                    Code::RateLimited,
+                    format!(
+                        "the daily cap of {} is reached; it resets at {resets}, or an admin raises it",
+                        caps::words(cap)
+                    ),
+                )
+            },
             Self::Connect(error) => connect(error, told, about),
             Self::Tool(error) => tool(error, told, about),
             Self::Timeout(seconds) => told(
@@ -176,19 +223,6 @@ impl Failure {
                 Code::Internal,
                 format!("something failed on our side ({call})"),
             ),
-        }
-    }
-}
-
-/// What a refusal by policy means, in one sentence.
-pub(super) fn denied(integration: &Integration, denial: &Denial) -> String {
-    match denial {
-        Denial::IntegrationDisabled => format!(
-            "an admin has switched {} off; ask them to enable it",
-            integration.name
-        ),
-        Denial::ReadOnlyCredential => {
-            "this token only allows reading; use one that allows changes".to_owned()
         }
     }
 }
@@ -221,11 +255,6 @@ fn unapproved_call(unapproved: &Unapproved, told: impl Fn(Code, String) -> CallE
                     .to_owned(),
             )
         },
-        Unapproved::Nobody(why) => told(
-            Code::ApprovalRequired,
-            format!(
-                "this needs a person's approval each time ({why}), so it is not done on the side"
-            ),
         ),
     }
 }

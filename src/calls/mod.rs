@@ -4,6 +4,7 @@
 
 mod arguments;
 mod blocks;
+mod caps;
 mod catalogue;
 mod consent;
 mod error;
@@ -12,6 +13,7 @@ mod idempotency;
 mod limits;
 mod run;
 mod shape;
+mod why;
 
 use std::sync::Arc;
 
@@ -32,6 +34,7 @@ use crate::kit::output::Output;
 use crate::kit::progress::Progress;
 use crate::kit::tool::{Effect, ToolDef};
 use crate::links::Links;
+use crate::rulebook::Rulebook;
 use crate::store::Store;
 use crate::vault::{Mac, Vault};
 
@@ -39,6 +42,7 @@ pub use arguments::canonical;
 pub use catalogue::Events;
 pub use consent::Waiting;
 pub use error::{Action, CallError};
+pub use why::{Explanation, Reason};
 
 use explain::Failure;
 use run::{Run, Subject};
@@ -139,12 +143,12 @@ struct Inner {
     vault: Vault,
     approvals: Approvals,
     limits: limits::Limits,
-    rules: catalogue::RulesOf,
+    rulebook: Rulebook,
 }
 
 /// What [`Calls::new`] is made of.
 pub struct Parts {
-    /// Rules of organizations and one-time tickets.
+    /// One-time tickets, and what caps have counted.
     pub store: Store,
     /// Time.
     pub clock: Clock,
@@ -152,6 +156,8 @@ pub struct Parts {
     pub audit: AuditLog,
     /// Accounts.
     pub connections: Connections,
+    /// What calls are held to.
+    pub rulebook: Rulebook,
     /// News of other processes.
     pub changes: Changes,
     /// Our own addresses.
@@ -185,7 +191,7 @@ impl Calls {
                 vault: parts.vault,
                 approvals: parts.approvals,
                 limits: limits::Limits::new(providers),
-                rules: catalogue::RulesOf::default(),
+                rulebook: parts.rulebook,
             }),
         }
     }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::Lifted;
+use super::caps::{self, Counted};
 use super::consent::Ask;
 use super::explain::{About, Failure};
 use super::idempotency::{self, Claim, First, Held};
@@ -47,6 +48,8 @@ pub(super) struct Wish<'a> {
     /// Whether a person must have agreed.
     pub(super) ask: Option<Ask<'a>>,
     pub(super) max_chars: usize,
+    /// The tool's name, when its calls reach people and are capped.
+    pub(super) outward: Option<&'static str>,
 }
 
 /// A call under way. It is in the log from its beginning, and dropping it unfinished is recorded too.
@@ -66,6 +69,7 @@ pub(super) struct Run<'a> {
     pub(super) client: Option<ProviderClient>,
     /// The yes that this call took.
     pub(super) approval: Option<ApprovalId>,
+    counted: Option<Counted>,
 }
 
 impl<'a> Run<'a> {
@@ -107,6 +111,7 @@ impl<'a> Run<'a> {
             about: None,
             client: None,
             approval: None,
+            counted: None,
         }
     }
 
@@ -122,6 +127,8 @@ impl<'a> Run<'a> {
         wish: Wish<'_>,
     ) -> Result<Cx, Failure> {
         let calls = &self.calls.inner;
+        let rules = self.calls.rules(self.caller.org).await?;
+        calls.limits.pace(self.caller, integration, &rules.rates)?;
         let opened = calls
             .connections
             .open(self.caller, integration, wish.account, wish.needs)
@@ -141,7 +148,10 @@ impl<'a> Run<'a> {
         if !wish.effect.is_read() || wish.ask.is_some() {
             self.pending.durable().await?;
         }
-        // Only now, so that a log that cannot be written uses up no yes.
+        if let Some(tool) = wish.outward {
+            self.counted = caps::count(self.calls, self.caller, &rules, tool, self.now).await?;
+        }
+        // Last, so that neither a log that cannot be written nor a full cap uses up a yes.
         if let Some(ask) = &wish.ask {
             self.consent(ask, integration, opened.id, &account).await?;
         }
@@ -167,10 +177,12 @@ impl<'a> Run<'a> {
     pub(super) async fn allow(
         &self,
         integration: &'static Integration,
-        effect: Effect,
+        name: &str,
     ) -> Result<Option<Arc<str>>, Failure> {
+        let subject = policy::Subject::named(integration, name)
+            .ok_or_else(|| Failure::Unknown(name.to_owned()))?;
         let rules = self.calls.rules(self.caller.org).await?;
-        match policy::decide(self.caller, integration, effect, &rules) {
+        match policy::decide(self.caller, &subject, &rules) {
             Decision::Allow => Ok(None),
             Decision::Ask(why) => Ok(Some(why)),
             Decision::Deny(denial) => Err(Failure::Denied(integration, denial)),
@@ -184,7 +196,7 @@ impl<'a> Run<'a> {
         def: &'static ToolDef,
         mut arguments: Map<String, Value>,
     ) -> Result<Output, Failure> {
-        let why = self.allow(integration, def.effect).await?;
+        let why = self.allow(integration, def.name).await?;
         let lifted = arguments::lift(def, &mut arguments).map_err(Failure::Arguments)?;
         let sealed_for: [&[u8]; 2] = [self.caller.user.bytes(), def.name.as_bytes()];
         let place = shape::unseal(
@@ -251,12 +263,13 @@ impl<'a> Run<'a> {
             idempotency_key,
             ask,
             max_chars: lifted.max_chars,
+            outward: (def.outward && !lifted.dry_run).then_some(def.name),
         };
         let cx = self.open(integration, wish).await?;
-        match self
+        let answered = self
             .guarded((def.call)(&cx, Value::Object(arguments)))
-            .await
-        {
+            .await;
+        match answered {
             Ok(output) => Ok(output),
             Err(failure) => Err(self.after_consent(failure).await),
         }
@@ -350,9 +363,15 @@ impl<'a> Run<'a> {
             client,
             replayed,
             approval,
+            counted,
             ..
         } = self;
         let usage = client.as_ref().map(ProviderClient::usage);
+        if let (Err(_), Some(counted)) = (&answered, counted)
+            && usage.map_or(0, Usage::requests) == 0
+        {
+            counted.take_back(calls).await;
+        }
         let status = usage.and_then(Usage::status);
         let told = answered.map_err(|failure| {
             let error = failure.explain(call, about.as_ref());

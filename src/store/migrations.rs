@@ -29,6 +29,12 @@ const STEPS: &[Step] = &[
         postgres: include_str!("migrations/0002_audit.postgres.sql"),
     },
     Step {
+        version: 5,
+        name: "rules",
+        sqlite: include_str!("migrations/0005_rules.sqlite.sql"),
+        postgres: include_str!("migrations/0005_rules.postgres.sql"),
+    },
+    Step {
         version: 6,
         name: "approvals",
         sqlite: include_str!("migrations/0006_approvals.sqlite.sql"),

@@ -51,7 +51,24 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("audit", &["ids", "clock", "caller", "store", "vault"]),
     // Tells other processes through the store what changed.
     ("changes", &["clock", "ids", "store"]),
-    ("policy", &["caller", "kit"]),
+    // Rules and groups are named by their ids.
+    ("policy", &["caller", "ids", "kit"]),
+    // Rules are read from rows, checked against what there is, recorded and told to other processes.
+    (
+        "rulebook",
+        &[
+            "turns",
+            "ids",
+            "clock",
+            "caller",
+            "store",
+            "kit",
+            "integrations",
+            "policy",
+            "audit",
+            "changes",
+        ],
+    ),
     // A person who loses access is forgotten by every process: changes.
     (
         "auth",
@@ -90,6 +107,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "kit",
             "integrations",
             "policy",
+            "rulebook",
             "approvals",
             "audit",
             "connect",
