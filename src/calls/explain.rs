@@ -255,7 +255,6 @@ fn unapproved_call(unapproved: &Unapproved, told: impl Fn(Code, String) -> CallE
                     .to_owned(),
             )
         },
-        ),
     }
 }
 

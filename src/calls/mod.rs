@@ -248,6 +248,11 @@ impl Calls {
         })
     }
 
+    /// The present instant, for faces that show how long something lasts.
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
     /// Forgets what has not been needed lately. A job calls it now and then.
     pub fn sweep(&self) {
         self.inner.limits.sweep();

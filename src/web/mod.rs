@@ -4,6 +4,7 @@
 //! This module decides nothing about tools: it authenticates and hands on.
 
 mod accounts;
+mod approvals;
 mod assets;
 mod bearer;
 mod connecting;
@@ -85,6 +86,11 @@ pub fn router(web: Web) -> Router {
             get(connecting::explain).post(connecting::start),
         )
         .route("/oauth/callback/{provider}", get(connecting::callback))
+        .route("/approvals", get(approvals::inbox))
+        .route(
+            "/approvals/{id}",
+            get(approvals::question).post(approvals::decide),
+        )
         .route("/connected/{flow}", get(connecting::outcome))
         .fallback(error::not_found)
         .layer(DefaultBodyLimit::max(FORM_BYTES))
