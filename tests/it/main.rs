@@ -9,6 +9,7 @@
     reason = "a test says what went wrong by failing"
 )]
 
+mod approvals;
 mod audit;
 mod bad_input;
 mod catalogue;

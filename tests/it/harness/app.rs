@@ -16,11 +16,13 @@ use workbench_mcp::app::App;
 use workbench_mcp::audit::{AuditLog, Entry, Filter};
 use workbench_mcp::auth::Auth;
 use workbench_mcp::caller::{Role, Scopes};
+use workbench_mcp::changes::Changes;
 use workbench_mcp::clock::Clock;
 use workbench_mcp::config::Config;
 use workbench_mcp::connect::Connections;
 use workbench_mcp::ids::OrgId;
 use workbench_mcp::integrations;
+use workbench_mcp::rulebook::Rulebook;
 use workbench_mcp::sandbox::{
     Command, Control, Fault, Mode, Options, Place, Report, Sandbox, Settings, Tokens,
 };
@@ -147,6 +149,7 @@ impl World {
         let app = App::start(&config, self.clock.clone()).await?;
         let stop = CancellationToken::new();
         let stopped = stop.clone();
+        let (rulebook, changes) = (app.rulebook.clone(), app.changes.clone());
         let (store, auth, audit, connections, org) = (
             app.store.clone(),
             app.auth.clone(),
@@ -164,6 +167,8 @@ impl World {
             auth,
             audit,
             connections,
+            rulebook,
+            changes,
             org,
             stop,
             serving,
@@ -229,6 +234,8 @@ pub struct TestApp {
     pub auth: Auth,
     pub audit: AuditLog,
     pub connections: Connections,
+    pub rulebook: Rulebook,
+    pub changes: Changes,
     pub org: OrgId,
     stop: CancellationToken,
     serving: JoinHandle<()>,
