@@ -50,16 +50,16 @@ async fn a_stateless_client_that_shows_links_is_asked_and_comes_back() {
     let accept = json!({ "approve": { "action": "accept" } });
 
     let (state, page) = input_required(
-        &call(&alice, showing_links(&note("hello"), None, Value::Null)).await,
+        &call(&alice, showing_links(&issue("hello"), None, Value::Null)).await,
     );
     // What was asked is for this person and these arguments.
-    for (who, arguments) in [(&alice, note("changed")), (&bob, note("hello"))] {
+    for (who, arguments) in [(&alice, issue("changed")), (&bob, issue("hello"))] {
         let params = showing_links(&arguments, Some(&state), accept.clone());
         let reply = call(who, params).await;
         assert_eq!(reply.body["error"]["code"], -32602, "{}", reply.body);
     }
     // It waits for the answer, and goes on by itself.
-    let params = showing_links(&note("hello"), Some(&state), accept.clone());
+    let params = showing_links(&issue("hello"), Some(&state), accept.clone());
     let waiting = tokio::spawn({
         let alice = alice.clone();
         async move { alice.mcp.request("tools/call", params).await }
@@ -67,19 +67,19 @@ async fn a_stateless_client_that_shows_links_is_asked_and_comes_back() {
     assert_eq!(alice.answer(&page, "approve").await.status, StatusCode::OK);
     let reply = waiting.await.unwrap();
     assert_eq!(reply.code(), "ok", "{}", reply.body);
-    assert_eq!(notes(&world), 1);
+    assert_eq!(issues(&world), 1);
     // The state is no second yes.
-    let params = showing_links(&note("hello"), Some(&state), json!({ "approve": { "action": "decline" } }));
+    let params = showing_links(&issue("hello"), Some(&state), json!({ "approve": { "action": "decline" } }));
     let reply = call(&alice, params).await;
     assert_eq!(reply.code(), "approval_required", "{}", reply.body);
     assert!(reply.error()["message"].as_str().unwrap().contains("did not want"));
-    assert_eq!(notes(&world), 1);
+    assert_eq!(issues(&world), 1);
 
     // A no on the page is told to whoever waits.
     let (state, page) = input_required(
-        &call(&alice, showing_links(&note("no"), None, Value::Null)).await,
+        &call(&alice, showing_links(&issue("no"), None, Value::Null)).await,
     );
-    let params = showing_links(&note("no"), Some(&state), accept);
+    let params = showing_links(&issue("no"), Some(&state), accept);
     let waiting = tokio::spawn({
         let alice = alice.clone();
         async move { alice.mcp.request("tools/call", params).await }
@@ -87,7 +87,7 @@ async fn a_stateless_client_that_shows_links_is_asked_and_comes_back() {
     assert_eq!(alice.answer(&page, "deny").await.status, StatusCode::OK);
     let reply = waiting.await.unwrap();
     assert_eq!(reply.code(), "blocked_by_policy", "{}", reply.body);
-    assert_eq!(notes(&world), 1);
+    assert_eq!(issues(&world), 1);
 }
 
 /// The JSON-RPC message of an answer, whether it came as a stream or not.
@@ -141,7 +141,7 @@ async fn a_session_that_shows_links_gets_an_error_with_the_link_and_hears_of_the
     let stream = request(reqwest::Method::GET, Some(&session)).send().await.unwrap();
     assert_eq!(stream.status(), StatusCode::OK);
     let call = async || {
-        let params = json!({ "name": WRITE, "arguments": note("hello") });
+        let params = json!({ "name": WRITE, "arguments": issue("hello") });
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
         let answered = request(reqwest::Method::POST, Some(&session))
             .body(body.to_string())
@@ -165,7 +165,7 @@ async fn a_session_that_shows_links_gets_an_error_with_the_link_and_hears_of_the
     complete.await.expect("the client is told");
     let done = call().await;
     assert_eq!(done["result"]["isError"], false, "{done}");
-    assert_eq!(notes(&world), 1);
+    assert_eq!(issues(&world), 1);
     // The page says which client asked.
     let log = app.logged("approval.asked").await;
     assert_eq!(log.len(), 1);
@@ -208,7 +208,7 @@ async fn at_the_standard_streams_the_link_signs_in_and_the_repeated_call_goes_th
     .await;
     ask(json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await;
     let call = |id: i64| {
-        let params = json!({ "name": WRITE, "arguments": note("hello") });
+        let params = json!({ "name": WRITE, "arguments": issue("hello") });
         json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params })
     };
     let refused = ask(call(1)).await;
@@ -230,6 +230,6 @@ async fn at_the_standard_streams_the_link_signs_in_and_the_repeated_call_goes_th
     assert!(page.text.contains("Approved"), "{}", page.text);
     let done = ask(call(2)).await;
     assert_eq!(done["result"]["isError"], false, "{done}");
-    assert_eq!(notes(&world), 1);
+    assert_eq!(issues(&world), 1);
     drop(alice);
 }

@@ -13,17 +13,16 @@ use crate::harness::app::{Person, TestApp, World};
 use crate::harness::http::{Page, Reply};
 
 /// A write of one request.
-const WRITE: &str = "hubspot_log_activity";
+const WRITE: &str = "github_save_issue";
 
-fn note(body: &str) -> Value {
-    json!({ "kind": "note", "body": body, "on": ["contacts/101"] })
+fn issue(title: &str) -> Value {
+    json!({ "repo": "acme/site", "title": title })
 }
 
-/// How many notes the provider was asked to write, refused ones included.
-fn notes(world: &World) -> u64 {
-    let calls = world.report("hubspot").counters.api_calls;
-    let notes = calls.iter().filter(|(call, _)| call.contains("/notes"));
-    notes.map(|(_, count)| count).sum()
+/// How many issues the provider was asked to make, refused ones included.
+fn issues(world: &World) -> u64 {
+    let calls = world.report("github").counters.api_calls;
+    calls.get("POST /repos/acme/site/issues").copied().unwrap_or(0)
 }
 
 /// Sets a rule of the organization for this tool; other processes hear of it.
@@ -53,7 +52,7 @@ async fn no_rules(app: &TestApp) {
     }
 }
 
-/// Somebody with a HubSpot account in an organization that asks about the write.
+/// Somebody with a GitHub account in an organization that asks about the write.
 async fn asked_about(app: &TestApp) -> Person {
     rule(app, WRITE, "ask").await;
     connected(app, "alice@example.test").await
@@ -61,7 +60,7 @@ async fn asked_about(app: &TestApp) -> Person {
 
 async fn connected(app: &TestApp, email: &str) -> Person {
     let person = app.person(email).await;
-    person.connect("hubspot", "4711").await;
+    person.connect("github", "alice-dev").await;
     person
 }
 

@@ -11,7 +11,7 @@ use crate::harness::database::{postgres, sqlite};
 use crate::harness::process::{Process, free_address};
 
 fn keyed(body: &str, key: &str) -> Value {
-    let mut arguments = note(body);
+    let mut arguments = issue(body);
     arguments["idempotency_key"] = json!(key);
     arguments
 }
@@ -26,14 +26,14 @@ async fn the_same_key_answers_what_the_first_call_did() {
         let app = world.app().await;
         let alice = connected(&app, "alice@example.test").await;
         let bob = connected(&app, "bob@example.test").await;
-        // What is sent, the code, whether it is a replay, and how many notes there are afterwards.
+        // What is sent, the code, whether it is a replay, and how many issues there are afterwards.
         let with = |change: fn(&mut Value)| {
             let mut arguments = keyed("hello", "k1");
             change(&mut arguments);
             arguments
         };
         let reordered =
-            json!({ "on": ["contacts/101"], "idempotency_key": "k1", "body": "hello", "kind": "note" });
+            json!({ "idempotency_key": "k1", "title": "hello", "repo": "acme/site" });
         for (what, who, arguments, code, replay, written) in [
             ("first", &alice, keyed("hello", "k1"), "ok", false, 1),
             ("again", &alice, keyed("hello", "k1"), "ok", true, 1),
@@ -41,7 +41,7 @@ async fn the_same_key_answers_what_the_first_call_did() {
             (
                 "null is left out",
                 &alice,
-                with(|arguments| arguments["title"] = Value::Null),
+                with(|arguments| arguments["number"] = Value::Null),
                 "ok",
                 true,
                 1,
@@ -65,7 +65,7 @@ async fn the_same_key_answers_what_the_first_call_did() {
             ),
             ("another key", &alice, keyed("hello", "k2"), "ok", false, 2),
             ("somebody else's key", &bob, keyed("hello", "k1"), "ok", false, 3),
-            ("no key", &alice, note("hello"), "ok", false, 4),
+            ("no key", &alice, issue("hello"), "ok", false, 4),
             (
                 "a key that is too long",
                 &alice,
@@ -78,7 +78,7 @@ async fn the_same_key_answers_what_the_first_call_did() {
             let reply = who.mcp.call(WRITE, arguments).await;
             assert_eq!(reply.code(), code, "{what}: {}", reply.body);
             assert_eq!(replayed(&reply), replay, "{what}: {}", reply.body);
-            assert_eq!(notes(&world), written, "{what}");
+            assert_eq!(issues(&world), written, "{what}");
         }
         // The answer is the first one's, but for the sentence that says so.
         let first = alice.mcp.call(WRITE, keyed("third", "k3")).await;
@@ -95,14 +95,14 @@ async fn the_same_key_answers_what_the_first_call_did() {
         assert_eq!(replays.count(), 4, "{logged:?}");
         // A tool that only reads has no such argument.
         let read = json!({ "idempotency_key": "k1" });
-        let reply = alice.mcp.call("hubspot_get_account", read).await;
+        let reply = alice.mcp.call("github_get_viewer", read).await;
         assert_eq!(reply.code(), "invalid_input");
         // After a day the key means nothing any more.
         world.advance(Duration::from_hours(25));
-        let before = notes(&world);
+        let before = issues(&world);
         let reply = alice.mcp.call(WRITE, keyed("other", "k1")).await;
         assert_eq!((reply.code(), replayed(&reply)), ("ok", false));
-        assert_eq!(notes(&world), before + 1);
+        assert_eq!(issues(&world), before + 1);
         app.verify().await;
     })
     .await;
@@ -115,7 +115,7 @@ async fn what_is_kept_is_sealed() {
     let alice = connected(&app, "alice@example.test").await;
     let reply = alice.mcp.call(WRITE, keyed("hello", "my-key")).await;
     assert_eq!(reply.code(), "ok");
-    for hidden in ["my-key", "hello", "items", "note"] {
+    for hidden in ["my-key", "hello", "items", "acme"] {
         let found = world
             .database
             .numbers(&format!(
@@ -159,7 +159,7 @@ async fn concurrent_duplicates_wait_for_the_first() {
         }
         let fresh = replies.iter().filter(|reply| !replayed(reply));
         assert_eq!(fresh.count(), 1);
-        assert_eq!(notes(&world), 1);
+        assert_eq!(issues(&world), 1);
     })
     .await;
 }
@@ -177,7 +177,7 @@ async fn how_the_first_call_failed_decides_about_the_key() {
         let world = World::still(sqlite()).await;
         let app = world.app().await;
         let alice = connected(&app, "alice@example.test").await;
-        world.misbehave("hubspot", Place::Api, 1, fault.clone());
+        world.misbehave("github", Place::Api, 1, fault.clone());
         let reply = alice.mcp.call(WRITE, keyed("hello", "k1")).await;
         assert_eq!(reply.code(), first, "{fault:?}: {}", reply.body);
         let reply = alice.mcp.call(WRITE, keyed("hello", "k1")).await;
@@ -186,7 +186,7 @@ async fn how_the_first_call_failed_decides_about_the_key() {
             let message = reply.error()["message"].as_str().unwrap();
             assert!(message.contains("look whether it happened"), "{message}");
         }
-        assert_eq!(notes(&world), written, "{fault:?}");
+        assert_eq!(issues(&world), written, "{fault:?}");
     }
     // Nothing was sent at all.
     let world = World::still(sqlite()).await;
@@ -194,7 +194,7 @@ async fn how_the_first_call_failed_decides_about_the_key() {
     let alice = app.person("alice@example.test").await;
     let reply = alice.mcp.call(WRITE, keyed("hello", "k1")).await;
     assert_eq!(reply.code(), "connection_missing");
-    alice.connect("hubspot", "4711").await;
+    alice.connect("github", "alice-dev").await;
     let reply = alice.mcp.call(WRITE, keyed("hello", "k1")).await;
     assert_eq!((reply.code(), replayed(&reply)), ("ok", false));
 }
@@ -204,18 +204,18 @@ async fn a_caller_that_hangs_up_leaves_the_key_as_the_work_stood() {
     let world = World::running(sqlite()).await;
     let app = world.app().await;
     let alice = connected(&app, "alice@example.test").await;
-    world.misbehave("hubspot", Place::Api, 1, Fault::Stall { ms: 60_000 });
+    world.misbehave("github", Place::Api, 1, Fault::Stall { ms: 60_000 });
     let client = alice.clone();
     let call = tokio::spawn(async move { client.mcp.call(WRITE, keyed("hello", "k1")).await });
     until("the provider has the request", async || {
-        (notes(&world) == 1).then_some(())
+        (issues(&world) == 1).then_some(())
     })
     .await;
     call.abort();
     assert!(call.await.is_err());
     let reply = alice.mcp.call(WRITE, keyed("hello", "k1")).await;
     assert_eq!(reply.code(), "conflict", "{}", reply.body);
-    assert_eq!(notes(&world), 1);
+    assert_eq!(issues(&world), 1);
 }
 
 #[tokio::test]
@@ -229,14 +229,14 @@ async fn a_first_call_that_died_is_never_made_again_by_itself() {
     let mut process = Process::serve(&world.settings(free_address())).await;
     let mut there = alice.clone();
     there.mcp.endpoint = format!("{}/mcp", process.url);
-    world.misbehave("hubspot", Place::Api, 1, Fault::Stall { ms: 60_000 });
+    world.misbehave("github", Place::Api, 1, Fault::Stall { ms: 60_000 });
     let call = tokio::spawn(async move {
         let params = json!({ "name": WRITE, "arguments": keyed("hello", "k1") });
         let request = there.mcp.build(&json!(1), "tools/call", params);
         request.send().await
     });
     until("the provider has the request", async || {
-        (notes(&world) == 1).then_some(())
+        (issues(&world) == 1).then_some(())
     })
     .await;
     process.kill().await;
@@ -249,8 +249,8 @@ async fn a_first_call_that_died_is_never_made_again_by_itself() {
         .await;
     let reply = alice.mcp.call(WRITE, keyed("hello", "k1")).await;
     assert_eq!(reply.code(), "conflict", "{}", reply.body);
-    assert_eq!(notes(&world), 1);
-    world.tell("hubspot", Command::Behave);
+    assert_eq!(issues(&world), 1);
+    world.tell("github", Command::Behave);
     let reply = alice.mcp.call(WRITE, keyed("hello", "k2")).await;
     assert_eq!(reply.code(), "ok");
 }

@@ -77,7 +77,7 @@ async fn only_the_person_who_is_asked_answers_and_only_by_the_form() {
         .await
         .unwrap();
     let admin = app.person(&admin.email).await;
-    let path = question(&alice.mcp.call(WRITE, note("mine")).await);
+    let path = question(&alice.mcp.call(WRITE, issue("mine")).await);
     for who in [&bob, &admin] {
         who.sign_in().await;
         let looked = who.browser.get(who.at(&path)).await;
@@ -109,8 +109,8 @@ async fn only_the_person_who_is_asked_answers_and_only_by_the_form() {
         let page = alice.browser.get(alice.at(nowhere)).await;
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{nowhere}");
     }
-    assert_eq!(question(&alice.mcp.call(WRITE, note("mine")).await), path);
-    assert_eq!(notes(&world), 0);
+    assert_eq!(question(&alice.mcp.call(WRITE, issue("mine")).await), path);
+    assert_eq!(issues(&world), 0);
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn what_wants_an_admin_is_decided_by_one() {
         .await
         .unwrap();
     let admin = app.person("root@example.test").await;
-    let path = question(&alice.mcp.call(WRITE, note("for an admin")).await);
+    let path = question(&alice.mcp.call(WRITE, issue("for an admin")).await);
     world
         .database
         .execute("update approvals set approver = 'admin'")
@@ -142,8 +142,8 @@ async fn what_wants_an_admin_is_decided_by_one() {
     assert!(page.text.contains("for an admin") && page.text.contains("would"), "{}", page.text);
     assert!(page.text.contains("alice@example.test"));
     assert_eq!(admin.answer(&path, "approve").await.status, StatusCode::OK);
-    assert_eq!(alice.mcp.call(WRITE, note("for an admin")).await.code(), "ok");
-    assert_eq!(notes(&world), 1);
+    assert_eq!(alice.mcp.call(WRITE, issue("for an admin")).await.code(), "ok");
+    assert_eq!(issues(&world), 1);
     let approved = app.logged("approval.approved").await;
     assert_eq!(approved[0].user, Some(admin.row.id));
 }
@@ -153,7 +153,7 @@ async fn arguments_are_sealed_and_erased() {
     let world = World::still(sqlite()).await;
     let app = world.app().await;
     let alice = asked_about(&app).await;
-    let path = question(&alice.mcp.call(WRITE, note("hush-hush")).await);
+    let path = question(&alice.mcp.call(WRITE, issue("hush-hush")).await);
     let found = world
         .database
         .numbers("select count(*) from approvals where instr(sealed, 'hush') > 0 or instr(digest, 'hush') > 0")

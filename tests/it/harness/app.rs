@@ -16,7 +16,6 @@ use workbench_mcp::app::App;
 use workbench_mcp::audit::{AuditLog, Entry, Filter};
 use workbench_mcp::auth::Auth;
 use workbench_mcp::caller::{Role, Scopes};
-use workbench_mcp::changes::Changes;
 use workbench_mcp::clock::Clock;
 use workbench_mcp::config::Config;
 use workbench_mcp::connect::Connections;
@@ -149,7 +148,7 @@ impl World {
         let app = App::start(&config, self.clock.clone()).await?;
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        let (rulebook, changes) = (app.rulebook.clone(), app.changes.clone());
+        let rulebook = app.rulebook.clone();
         let (store, auth, audit, connections, org) = (
             app.store.clone(),
             app.auth.clone(),
@@ -168,7 +167,6 @@ impl World {
             audit,
             connections,
             rulebook,
-            changes,
             org,
             stop,
             serving,
@@ -235,7 +233,6 @@ pub struct TestApp {
     pub audit: AuditLog,
     pub connections: Connections,
     pub rulebook: Rulebook,
-    pub changes: Changes,
     pub org: OrgId,
     stop: CancellationToken,
     serving: JoinHandle<()>,
