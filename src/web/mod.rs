@@ -10,6 +10,7 @@ mod connecting;
 mod error;
 mod operations;
 mod pages;
+mod policy;
 mod session;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::calls::Calls;
 use crate::connect::Connections;
 use crate::links::Links;
 use crate::mcp;
+use crate::rulebook::Rulebook;
 
 pub use error::Error;
 
@@ -46,6 +48,8 @@ pub struct Web {
     pub auth: Auth,
     /// Connecting accounts.
     pub connections: Connections,
+    /// What the organization allows.
+    pub rulebook: Rulebook,
     /// What pages show of accounts.
     pub calls: Calls,
     /// Our own addresses.
@@ -86,6 +90,7 @@ pub fn router(web: Web) -> Router {
         )
         .route("/oauth/callback/{provider}", get(connecting::callback))
         .route("/connected/{flow}", get(connecting::outcome))
+        .merge(policy::routes())
         .fallback(error::not_found)
         .layer(DefaultBodyLimit::max(FORM_BYTES))
         .layer(middleware::from_fn(pages::guard));

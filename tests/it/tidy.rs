@@ -133,6 +133,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "auth",
             "connect",
             "policy",
+            "rulebook",
             "audit",
             "calls",
             "mcp",
