@@ -198,6 +198,7 @@ impl App {
         web::router(Web {
             auth: self.auth.clone(),
             connections: self.connections.clone(),
+            rulebook: self.rulebook.clone(),
             calls: self.calls.clone(),
             links: self.links.clone(),
             mcp: self.mcp.clone(),

@@ -11,6 +11,7 @@ mod connecting;
 mod error;
 mod operations;
 mod pages;
+mod policy;
 mod session;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::calls::Calls;
 use crate::connect::Connections;
 use crate::links::Links;
 use crate::mcp;
+use crate::rulebook::Rulebook;
 
 pub use error::Error;
 
@@ -47,6 +49,8 @@ pub struct Web {
     pub auth: Auth,
     /// Connecting accounts.
     pub connections: Connections,
+    /// What the organization allows.
+    pub rulebook: Rulebook,
     /// What pages show of accounts.
     pub calls: Calls,
     /// Our own addresses.
@@ -92,6 +96,7 @@ pub fn router(web: Web) -> Router {
             get(approvals::question).post(approvals::decide),
         )
         .route("/connected/{flow}", get(connecting::outcome))
+        .merge(policy::routes())
         .fallback(error::not_found)
         .layer(DefaultBodyLimit::max(FORM_BYTES))
         .layer(middleware::from_fn(pages::guard));

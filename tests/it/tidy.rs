@@ -142,6 +142,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "connect",
             "policy",
             "approvals",
+            "rulebook",
             "audit",
             "calls",
             "mcp",
