@@ -287,23 +287,19 @@ impl Approvals {
         self.record(caller, kind, "", &row, json!({ "asked_by": row.user_id }))
             .await
             .map_err(ApprovalError::from)?;
-        match inner
+        let decided = inner
             .store
             .decide_approval(id, yes, caller.user, now)
-            .await?
-        {
-            Some(row) => {
-                inner.changes.nudge();
-                Ok(row)
-            }
-            None => {
-                // Somebody else was quicker.
-                let row = inner.store.approval(id).await?.unwrap_or(row);
-                let state = row.state_at(inner.clock.now());
-                self.refused(caller, &row, state.as_str()).await?;
-                Err(Refused::Over(state))
-            }
+            .await?;
+        if let Some(row) = decided {
+            inner.changes.nudge();
+            return Ok(row);
         }
+        // Somebody else was quicker.
+        let row = inner.store.approval(id).await?.unwrap_or(row);
+        let state = row.state_at(inner.clock.now());
+        self.refused(caller, &row, state.as_str()).await?;
+        Err(Refused::Over(state))
     }
 
     /// Records that a decision does not count because the call is no longer allowed.

@@ -136,33 +136,8 @@ impl Failure {
                 told(Code::BlockedByPolicy, denial.words(integration))
             }
             Self::Unapproved(unapproved) => unapproved_call(unapproved, told),
-            Self::Approved { failure, kept } => {
-                let error = failure.told(call, about);
-                let more = if *kept {
-                    "nothing was changed and the approval still holds, so the same call can be tried again"
-                } else {
-                    "the approval is used up: look at what happened before asking for another one"
-                };
-                CallError {
-                    message: format!("{}; {more}", error.message),
-                    ..error
-                }
-            }
-            Self::Repeated(Repeated::OtherArguments) => told(
-                Code::Conflict,
-                "this idempotency_key was used with other arguments; a different call needs a key of its own".to_owned(),
-            ),
-            Self::Repeated(Repeated::UnderWay) => CallError {
-                retry_after_s: Some(5),
-                ..told(
-                    Code::Conflict,
-                    "the first call with this idempotency_key is still under way; repeat the call later with the same key to get its answer".to_owned(),
-                )
-            },
-            Self::Repeated(Repeated::Unknown) => told(
-                Code::Conflict,
-                "the outcome of the first call with this idempotency_key is unknown; look whether it happened before trying again with another key".to_owned(),
-            ),
+            Self::Approved { failure, kept } => approved(failure.told(call, about), *kept),
+            Self::Repeated(repeated) => repeated_call(*repeated, told),
             Self::Limited(seconds) => CallError {
                 retry_after_s: Some(*seconds),
                 ..told(
@@ -224,6 +199,40 @@ impl Failure {
                 format!("something failed on our side ({call})"),
             ),
         }
+    }
+}
+
+/// The failure of a call that had taken a yes.
+fn approved(error: CallError, kept: bool) -> CallError {
+    let more = if kept {
+        "nothing was changed and the approval still holds, so the same call can be tried again"
+    } else {
+        "the approval is used up: look at what happened before asking for another one"
+    };
+    CallError {
+        message: format!("{}; {more}", error.message),
+        ..error
+    }
+}
+
+fn repeated_call(repeated: Repeated, told: impl Fn(Code, String) -> CallError) -> CallError {
+    let (message, retry_after_s) = match repeated {
+        Repeated::OtherArguments => (
+            "this idempotency_key was used with other arguments; a different call needs a key of its own",
+            None,
+        ),
+        Repeated::UnderWay => (
+            "the first call with this idempotency_key is still under way; repeat the call later with the same key to get its answer",
+            Some(5),
+        ),
+        Repeated::Unknown => (
+            "the outcome of the first call with this idempotency_key is unknown; look whether it happened before trying again with another key",
+            None,
+        ),
+    };
+    CallError {
+        retry_after_s,
+        ..told(Code::Conflict, message.to_owned())
     }
 }
 

@@ -125,11 +125,11 @@ pub struct ApprovalRow {
 impl ApprovalRow {
     /// How it stands at this moment: its end needs no statement.
     pub fn state_at(&self, now: Timestamp) -> ApprovalState {
-        match self.state {
-            ApprovalState::Waiting | ApprovalState::Approved if self.expires_at <= now => {
-                ApprovalState::Expired
-            }
-            state => state,
+        let open = matches!(self.state, ApprovalState::Waiting | ApprovalState::Approved);
+        if open && self.expires_at <= now {
+            ApprovalState::Expired
+        } else {
+            self.state
         }
     }
 }

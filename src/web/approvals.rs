@@ -307,7 +307,7 @@ fn preview(answered: Option<Result<Answer, CallError>>) -> Preview {
             facts: Vec::new(),
         };
         for (name, value) in item.fields {
-            split(name, value, &mut would);
+            split(name, &value, &mut would);
         }
         would
     });
@@ -318,12 +318,12 @@ fn preview(answered: Option<Result<Answer, CallError>>) -> Preview {
 }
 
 /// Finds what has a before and an after, at the top or one level below; everything else is a fact.
-fn split(name: String, value: Value, would: &mut Would) {
-    if let Some(change) = change(&name, &value) {
+fn split(name: String, value: &Value, would: &mut Would) {
+    if let Some(change) = change(&name, value) {
         would.changes.push(change);
         return;
     }
-    if let Value::Object(map) = &value
+    if let Value::Object(map) = value
         && !map.is_empty()
         && let Some(changes) = map
             .iter()
@@ -333,7 +333,7 @@ fn split(name: String, value: Value, would: &mut Would) {
         would.changes.extend(changes);
         return;
     }
-    would.facts.push((name, short(&value)));
+    would.facts.push((name, short(value)));
 }
 
 fn change(field: &str, value: &Value) -> Option<Change> {
@@ -419,7 +419,7 @@ mod tests {
             ("would", json!("update")),
             ("mixed", json!({ "before": 1, "other": 2 })),
         ] {
-            split(name.to_owned(), value, &mut would);
+            split(name.to_owned(), &value, &mut would);
         }
         let changes: Vec<_> = would
             .changes

@@ -19,7 +19,10 @@ async fn a_yes_is_for_exactly_one_call() {
         assert_eq!(issues(&world), 0);
         // Asking again is the same question, in whatever order the arguments come; other arguments are another one.
         let reordered = json!({ "title": "hello", "repo": "acme/site", "number": null });
-        assert_eq!(question(&alice.mcp.call(WRITE, reordered.clone()).await), asked);
+        assert_eq!(
+            question(&alice.mcp.call(WRITE, reordered.clone()).await),
+            asked
+        );
         let other = question(&alice.mcp.call(WRITE, issue("hello!")).await);
         assert_ne!(other, asked);
         // A dry run changes nothing and needs nobody.
@@ -29,7 +32,10 @@ async fn a_yes_is_for_exactly_one_call() {
         let page = alice.answer(&asked, "approve").await;
         assert_eq!(page.status, StatusCode::OK, "{}", page.text);
         // The yes to one is none to the other.
-        assert_eq!(question(&alice.mcp.call(WRITE, issue("hello!")).await), other);
+        assert_eq!(
+            question(&alice.mcp.call(WRITE, issue("hello!")).await),
+            other
+        );
         assert_eq!(issues(&world), 0);
         let reply = alice.mcp.call(WRITE, reordered).await;
         assert_eq!(reply.code(), "ok", "{}", reply.body);
@@ -76,7 +82,10 @@ async fn a_no_holds_until_the_question_ends() {
     let refused = app.logged("approval.refused").await;
     assert_eq!(refused[0].outcome, "denied");
     world.advance(Duration::from_hours(2));
-    assert_ne!(question(&alice.mcp.call(WRITE, issue("hello")).await), asked);
+    assert_ne!(
+        question(&alice.mcp.call(WRITE, issue("hello")).await),
+        asked
+    );
     assert_eq!(issues(&world), 0);
 }
 
@@ -176,7 +185,10 @@ async fn a_key_is_free_until_the_yes_is_there() {
     arguments["idempotency_key"] = json!("k1");
     let asked = question(&alice.mcp.call(WRITE, arguments.clone()).await);
     // The key is no part of what is approved.
-    assert_eq!(question(&alice.mcp.call(WRITE, issue("hello")).await), asked);
+    assert_eq!(
+        question(&alice.mcp.call(WRITE, issue("hello")).await),
+        asked
+    );
     alice.answer(&asked, "approve").await;
     for _ in 0..2 {
         let reply = alice.mcp.call(WRITE, arguments.clone()).await;

@@ -49,9 +49,8 @@ async fn a_stateless_client_that_shows_links_is_asked_and_comes_back() {
     let call = async |who: &Person, params| who.mcp.request("tools/call", params).await;
     let accept = json!({ "approve": { "action": "accept" } });
 
-    let (state, page) = input_required(
-        &call(&alice, showing_links(&issue("hello"), None, Value::Null)).await,
-    );
+    let (state, page) =
+        input_required(&call(&alice, showing_links(&issue("hello"), None, Value::Null)).await);
     // What was asked is for this person and these arguments.
     for (who, arguments) in [(&alice, issue("changed")), (&bob, issue("hello"))] {
         let params = showing_links(&arguments, Some(&state), accept.clone());
@@ -69,16 +68,24 @@ async fn a_stateless_client_that_shows_links_is_asked_and_comes_back() {
     assert_eq!(reply.code(), "ok", "{}", reply.body);
     assert_eq!(issues(&world), 1);
     // The state is no second yes.
-    let params = showing_links(&issue("hello"), Some(&state), json!({ "approve": { "action": "decline" } }));
+    let params = showing_links(
+        &issue("hello"),
+        Some(&state),
+        json!({ "approve": { "action": "decline" } }),
+    );
     let reply = call(&alice, params).await;
     assert_eq!(reply.code(), "approval_required", "{}", reply.body);
-    assert!(reply.error()["message"].as_str().unwrap().contains("did not want"));
+    assert!(
+        reply.error()["message"]
+            .as_str()
+            .unwrap()
+            .contains("did not want")
+    );
     assert_eq!(issues(&world), 1);
 
     // A no on the page is told to whoever waits.
-    let (state, page) = input_required(
-        &call(&alice, showing_links(&issue("no"), None, Value::Null)).await,
-    );
+    let (state, page) =
+        input_required(&call(&alice, showing_links(&issue("no"), None, Value::Null)).await);
     let params = showing_links(&issue("no"), Some(&state), accept);
     let waiting = tokio::spawn({
         let alice = alice.clone();
@@ -131,14 +138,20 @@ async fn a_session_that_shows_links_gets_an_error_with_the_link_and_hears_of_the
         .send()
         .await
         .unwrap();
-    let session = opened.headers()["mcp-session-id"].to_str().unwrap().to_owned();
+    let session = opened.headers()["mcp-session-id"]
+        .to_str()
+        .unwrap()
+        .to_owned();
     opened.text().await.unwrap();
     request(reqwest::Method::POST, Some(&session))
         .body(json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }).to_string())
         .send()
         .await
         .unwrap();
-    let stream = request(reqwest::Method::GET, Some(&session)).send().await.unwrap();
+    let stream = request(reqwest::Method::GET, Some(&session))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(stream.status(), StatusCode::OK);
     let call = async || {
         let params = json!({ "name": WRITE, "arguments": issue("hello") });
@@ -152,7 +165,10 @@ async fn a_session_that_shows_links_gets_an_error_with_the_link_and_hears_of_the
     assert_eq!(refused["error"]["code"], -32042, "{refused}");
     let asked = &refused["error"]["data"]["elicitations"][0];
     let page: Url = asked["url"].as_str().unwrap().parse().unwrap();
-    assert_eq!(alice.answer(page.path(), "approve").await.status, StatusCode::OK);
+    assert_eq!(
+        alice.answer(page.path(), "approve").await.status,
+        StatusCode::OK
+    );
     let id = asked["elicitationId"].as_str().unwrap();
     let mut heard = String::new();
     let mut chunks = stream.bytes_stream();
@@ -192,7 +208,10 @@ async fn at_the_standard_streams_the_link_signs_in_and_the_repeated_call_goes_th
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut ask = async |message: Value| {
         let id = message["id"].clone();
-        input.write_all(format!("{message}\n").as_bytes()).await.unwrap();
+        input
+            .write_all(format!("{message}\n").as_bytes())
+            .await
+            .unwrap();
         while !id.is_null() {
             let line = lines.next_line().await.unwrap().expect("it goes on");
             let answer: Value = serde_json::from_str(&line).unwrap();

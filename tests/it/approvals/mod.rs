@@ -22,7 +22,10 @@ fn issue(title: &str) -> Value {
 /// How many issues the provider was asked to make, refused ones included.
 fn issues(world: &World) -> u64 {
     let calls = world.report("github").counters.api_calls;
-    calls.get("POST /repos/acme/site/issues").copied().unwrap_or(0)
+    calls
+        .get("POST /repos/acme/site/issues")
+        .copied()
+        .unwrap_or(0)
 }
 
 /// Sets a rule of the organization for this tool; other processes hear of it.

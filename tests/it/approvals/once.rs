@@ -32,8 +32,7 @@ async fn the_same_key_answers_what_the_first_call_did() {
             change(&mut arguments);
             arguments
         };
-        let reordered =
-            json!({ "idempotency_key": "k1", "title": "hello", "repo": "acme/site" });
+        let reordered = json!({ "idempotency_key": "k1", "title": "hello", "repo": "acme/site" });
         for (what, who, arguments, code, replay, written) in [
             ("first", &alice, keyed("hello", "k1"), "ok", false, 1),
             ("again", &alice, keyed("hello", "k1"), "ok", true, 1),
@@ -46,7 +45,14 @@ async fn the_same_key_answers_what_the_first_call_did() {
                 true,
                 1,
             ),
-            ("other text", &alice, keyed("other", "k1"), "conflict", false, 1),
+            (
+                "other text",
+                &alice,
+                keyed("other", "k1"),
+                "conflict",
+                false,
+                1,
+            ),
             (
                 "another account",
                 &alice,
@@ -64,7 +70,14 @@ async fn the_same_key_answers_what_the_first_call_did() {
                 1,
             ),
             ("another key", &alice, keyed("hello", "k2"), "ok", false, 2),
-            ("somebody else's key", &bob, keyed("hello", "k1"), "ok", false, 3),
+            (
+                "somebody else's key",
+                &bob,
+                keyed("hello", "k1"),
+                "ok",
+                false,
+                3,
+            ),
             ("no key", &alice, issue("hello"), "ok", false, 4),
             (
                 "a key that is too long",
@@ -168,11 +181,21 @@ async fn concurrent_duplicates_wait_for_the_first() {
 async fn how_the_first_call_failed_decides_about_the_key() {
     // What happens to the first, its code, and what the second is told.
     for (fault, first, second, written) in [
-        (Fault::Fail { status: 503 }, "upstream_unavailable", "conflict", 1),
+        (
+            Fault::Fail { status: 503 },
+            "upstream_unavailable",
+            "conflict",
+            1,
+        ),
         (Fault::CutOff, "upstream_unavailable", "conflict", 1),
         (Fault::Fail { status: 422 }, "invalid_input", "ok", 2),
         (Fault::Fail { status: 403 }, "insufficient_scope", "ok", 2),
-        (Fault::RateLimit { retry_after_s: 60 }, "rate_limited", "ok", 2),
+        (
+            Fault::RateLimit { retry_after_s: 60 },
+            "rate_limited",
+            "ok",
+            2,
+        ),
     ] {
         let world = World::still(sqlite()).await;
         let app = world.app().await;

@@ -13,7 +13,10 @@ async fn the_page_shows_all_that_is_approved() {
     rule(&app, "github_save_issue", "ask").await;
     let alice = app.person("alice@example.test").await;
     alice.connect("github", "alice-dev").await;
-    let body = format!("<script>alert(1)</script> pay\u{202e}roll {}", "x".repeat(9_000));
+    let body = format!(
+        "<script>alert(1)</script> pay\u{202e}roll {}",
+        "x".repeat(9_000)
+    );
     let arguments = json!({ "repo": "acme/site", "number": 12, "title": "New title", "body": body, "labels": ["ui"] });
     let reply = alice
         .mcp
@@ -48,9 +51,20 @@ async fn the_page_shows_all_that_is_approved() {
     assert!(!page.text.contains("<script>alert"));
     // The dry run changed nothing and stands in the log as what it was.
     let calls = world.report("github").counters.api_calls;
-    assert!(!calls.keys().any(|call| call.starts_with("PATCH") || call.starts_with("POST")), "{calls:?}");
+    assert!(
+        !calls
+            .keys()
+            .any(|call| call.starts_with("PATCH") || call.starts_with("POST")),
+        "{calls:?}"
+    );
     let previews = app.logged("tool.outcome").await;
-    assert_eq!(previews.iter().filter(|entry| entry.outcome == "ok").count(), 1);
+    assert_eq!(
+        previews
+            .iter()
+            .filter(|entry| entry.outcome == "ok")
+            .count(),
+        1
+    );
     let form = page.field("csrf");
     let form = [("csrf", form.as_str()), ("decision", "approve")];
     let done = alice.browser.post(alice.at(&path), &form).await;
@@ -93,19 +107,31 @@ async fn only_the_person_who_is_asked_answers_and_only_by_the_form() {
     let signed_out = crate::harness::http::Browser::new();
     let page = signed_out.get(alice.at(&path)).await;
     let login = page.location().unwrap();
-    assert!(login.as_str().contains("/login?next=%2Fapprovals%2Fapr_"), "{login}");
+    assert!(
+        login.as_str().contains("/login?next=%2Fapprovals%2Fapr_"),
+        "{login}"
+    );
 
     alice.sign_in().await;
     let csrf = alice.browser.get(alice.at(&path)).await.field("csrf");
     for (form, status) in [
         (vec![("decision", "approve")], StatusCode::FORBIDDEN),
-        (vec![("csrf", "x"), ("decision", "approve")], StatusCode::FORBIDDEN),
-        (vec![("csrf", csrf.as_str()), ("decision", "maybe")], StatusCode::FORBIDDEN),
+        (
+            vec![("csrf", "x"), ("decision", "approve")],
+            StatusCode::FORBIDDEN,
+        ),
+        (
+            vec![("csrf", csrf.as_str()), ("decision", "maybe")],
+            StatusCode::FORBIDDEN,
+        ),
     ] {
         let page = alice.browser.post(alice.at(&path), &form).await;
         assert_eq!(page.status, status, "{form:?}");
     }
-    for nowhere in ["/approvals/apr_00000000000000000000000000000000", "/approvals/x"] {
+    for nowhere in [
+        "/approvals/apr_00000000000000000000000000000000",
+        "/approvals/x",
+    ] {
         let page = alice.browser.get(alice.at(nowhere)).await;
         assert_eq!(page.status, StatusCode::NOT_FOUND, "{nowhere}");
     }
@@ -131,18 +157,32 @@ async fn what_wants_an_admin_is_decided_by_one() {
     // The person sees it and cannot decide it.
     alice.sign_in().await;
     let page = alice.browser.get(alice.at(&path)).await;
-    assert!(page.text.contains("An admin has to decide"), "{}", page.text);
+    assert!(
+        page.text.contains("An admin has to decide"),
+        "{}",
+        page.text
+    );
     assert!(!page.text.contains("Approve once"));
-    assert_eq!(alice.answer(&path, "approve").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        alice.answer(&path, "approve").await.status,
+        StatusCode::FORBIDDEN
+    );
     // The admin sees what would happen in the person's name, with the person's account.
     admin.sign_in().await;
     let inbox = admin.browser.get(admin.at("/approvals")).await;
     assert!(inbox.text.contains(&path[1..]), "{}", inbox.text);
     let page = admin.browser.get(admin.at(&path)).await;
-    assert!(page.text.contains("for an admin") && page.text.contains("would"), "{}", page.text);
+    assert!(
+        page.text.contains("for an admin") && page.text.contains("would"),
+        "{}",
+        page.text
+    );
     assert!(page.text.contains("alice@example.test"));
     assert_eq!(admin.answer(&path, "approve").await.status, StatusCode::OK);
-    assert_eq!(alice.mcp.call(WRITE, issue("for an admin")).await.code(), "ok");
+    assert_eq!(
+        alice.mcp.call(WRITE, issue("for an admin")).await.code(),
+        "ok"
+    );
     assert_eq!(issues(&world), 1);
     let approved = app.logged("approval.approved").await;
     assert_eq!(approved[0].user, Some(admin.row.id));
@@ -160,10 +200,7 @@ async fn arguments_are_sealed_and_erased() {
         .await;
     assert_eq!(found, [0]);
     world.advance(std::time::Duration::from_mins(61));
-    app.store
-        .expire_approvals(world.clock.now())
-        .await
-        .unwrap();
+    app.store.expire_approvals(world.clock.now()).await.unwrap();
     let left = world
         .database
         .numbers("select count(*) from approvals where sealed is not null")
