@@ -22,6 +22,7 @@ mod isolation;
 mod mcp;
 mod mcp_json;
 mod refresh;
+mod rules;
 mod sandbox;
 mod secrets;
 mod store;
