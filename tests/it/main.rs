@@ -23,6 +23,7 @@ mod isolation;
 mod mcp;
 mod mcp_json;
 mod refresh;
+mod rules;
 mod sandbox;
 mod secrets;
 mod store;
