@@ -21,11 +21,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
 use crate::audit::{AdminEvent, AuditError, AuditLog};
+pub use crate::caller::Approver;
 use crate::caller::{Caller, Role};
 use crate::changes::Changes;
 use crate::clock::{Clock, Timestamp};
 use crate::ids::{ApprovalId, CallId, ConnectionId};
-pub use crate::store::{ApprovalRow, ApprovalState, Approver};
+pub use crate::store::{ApprovalRow, ApprovalState};
 use crate::store::{Asked, Store, StoreError};
 use crate::vault::{Mac, Place, Vault, VaultError};
 

@@ -76,7 +76,7 @@ impl Calls {
         max_chars: usize,
     ) -> Result<Cx, Failure> {
         // Policy refuses where it would ask: a client pulls a block in on its own, with nobody there to answer.
-        if let Some(why) = run.allow(integration, def.name).await? {
+        if let Some((why, _)) = run.allow(integration, def.name).await? {
             return Err(Failure::Denied(integration, Denial::CannotWait(why)));
         }
         let wish = Wish {

@@ -22,10 +22,12 @@ use crate::store::StoreError;
 /// How long the page that asks waits for the tool's dry run.
 const PREVIEW: Duration = Duration::from_secs(10);
 
+/// A rule that wants a yes: its words, and whose.
+pub(super) type Wanted = (Arc<str>, Approver);
+
 /// A rule that wants a yes, and what it is about.
 pub(super) struct Ask<'a> {
-    pub(super) why: Arc<str>,
-    pub(super) approver: Approver,
+    pub(super) wanted: Wanted,
     pub(super) tool: &'static str,
     pub(super) arguments: &'a Map<String, Value>,
 }
@@ -40,6 +42,7 @@ impl Run<'_> {
         account: &str,
     ) -> Result<(), Failure> {
         let inner = &self.calls.inner;
+        let (why, approver) = &ask.wanted;
         let exact = Value::Object(ask.arguments.clone());
         let question = Question {
             call: self.call,
@@ -49,8 +52,8 @@ impl Run<'_> {
             account,
             arguments: ask.arguments,
             exact: &arguments::canonical(&exact),
-            why: &ask.why,
-            approver: ask.approver,
+            why,
+            approver: *approver,
             client: &self.context.client.name,
             thread: self.context.thread.as_deref(),
         };
@@ -61,8 +64,8 @@ impl Run<'_> {
             }
             approvals::Answer::Waiting(id) => Unapproved::Waiting {
                 id,
-                why: Arc::clone(&ask.why),
-                approver: ask.approver,
+                why: Arc::clone(why),
+                approver: *approver,
             },
             approvals::Answer::No => Unapproved::No,
             approvals::Answer::TooMany => Unapproved::TooMany(inner.links.approvals()),
@@ -212,7 +215,7 @@ impl Calls {
             return gone("the tool does not exist any more");
         };
         match policy::decide(&asker, &subject, &rules) {
-            Decision::Allow | Decision::Ask(_) => Ok(None),
+            Decision::Allow | Decision::Ask(..) => Ok(None),
             Decision::Deny(denial) => Ok(Some(denial.words(integration))),
         }
     }

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -11,11 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::arguments::Lifted;
 use super::caps::{self, Counted};
-use super::consent::Ask;
+use super::consent::{Ask, Wanted};
 use super::explain::{About, Failure};
 use super::idempotency::{self, Claim, First, Held};
 use super::{CallError, Calls, Context, arguments, shape};
-use crate::approvals::Approver;
 use crate::audit::{Event, Kind, Outcome, Pending, Redacted};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
@@ -178,13 +176,13 @@ impl<'a> Run<'a> {
         &self,
         integration: &'static Integration,
         name: &str,
-    ) -> Result<Option<Arc<str>>, Failure> {
+    ) -> Result<Option<Wanted>, Failure> {
         let subject = policy::Subject::named(integration, name)
             .ok_or_else(|| Failure::Unknown(name.to_owned()))?;
         let rules = self.calls.rules(self.caller.org).await?;
         match policy::decide(self.caller, &subject, &rules) {
             Decision::Allow => Ok(None),
-            Decision::Ask(why) => Ok(Some(why)),
+            Decision::Ask(why, approver) => Ok(Some((why, approver))),
             Decision::Deny(denial) => Err(Failure::Denied(integration, denial)),
         }
     }
@@ -196,7 +194,7 @@ impl<'a> Run<'a> {
         def: &'static ToolDef,
         mut arguments: Map<String, Value>,
     ) -> Result<Output, Failure> {
-        let why = self.allow(integration, def.name).await?;
+        let wanted = self.allow(integration, def.name).await?;
         let lifted = arguments::lift(def, &mut arguments).map_err(Failure::Arguments)?;
         let sealed_for: [&[u8]; 2] = [self.caller.user.bytes(), def.name.as_bytes()];
         let place = shape::unseal(
@@ -214,10 +212,10 @@ impl<'a> Run<'a> {
             .as_deref()
             .filter(|_| !lifted.dry_run);
         // Nor anything that a person would have to agree to.
-        let why = why.filter(|_| !lifted.dry_run);
+        let wanted = wanted.filter(|_| !lifted.dry_run);
         let Some(key) = key else {
             let output = self
-                .execute(integration, def, arguments, &lifted, None, why)
+                .execute(integration, def, arguments, &lifted, None, wanted)
                 .await?;
             return Ok(self.shaped(def, output, place, &lifted));
         };
@@ -231,7 +229,7 @@ impl<'a> Run<'a> {
                 self.held = Some(held);
                 let answered = tokio::select! {
                     biased;
-                    answered = self.execute(integration, def, arguments, &lifted, Some(native), why) => answered,
+                    answered = self.execute(integration, def, arguments, &lifted, Some(native), wanted) => answered,
                     never = beat => match never {},
                 };
                 self.release(def, answered, place, &lifted).await
@@ -247,11 +245,10 @@ impl<'a> Run<'a> {
         arguments: Map<String, Value>,
         lifted: &Lifted,
         idempotency_key: Option<String>,
-        why: Option<Arc<str>>,
+        wanted: Option<Wanted>,
     ) -> Result<Output, Failure> {
-        let ask = why.map(|why| Ask {
-            why,
-            approver: Approver::default(),
+        let ask = wanted.map(|wanted| Ask {
+            wanted,
             tool: def.name,
             arguments: &arguments,
         });

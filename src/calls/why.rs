@@ -64,7 +64,7 @@ impl Calls {
             listed: connected && !matches!(decision, Decision::Deny(_)),
             decision: match decision {
                 Decision::Allow => "allow",
-                Decision::Ask(_) => "ask",
+                Decision::Ask(..) => "ask",
                 Decision::Deny(_) => "deny",
             },
             steps,
@@ -179,7 +179,7 @@ fn decided(caller: &Caller, subject: &Subject, rules: &Rules) -> (Decision, Vec<
         if let Some(closest) = steps.last_mut() {
             closest.passes = match decision {
                 Decision::Allow => "yes",
-                Decision::Ask(_) => "ask",
+                Decision::Ask(..) => "ask",
                 Decision::Deny(_) => "no",
             };
         }

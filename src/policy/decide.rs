@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Decision, Denial, Kind, Rules, Subject, Verdict, Weighed};
-use crate::caller::Caller;
+use crate::caller::{Approver, Caller};
 
 /// The limits that no rule can lift, in the order in which they are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,8 +98,11 @@ pub fn trace<'a>(
     let why = || Arc::clone(&weighed.why);
     match (weighed.rule.verdict, subject.kind) {
         (Verdict::Allow, _) => Decision::Allow,
-        (Verdict::Ask, Kind::Tool) => Decision::Ask(why()),
-        (Verdict::Ask, Kind::Block) => Decision::Deny(Denial::CannotWait(why())),
+        (Verdict::Ask, Kind::Tool) => Decision::Ask(why(), Approver::Person),
+        (Verdict::AskAdmin, Kind::Tool) => Decision::Ask(why(), Approver::Admin),
+        (Verdict::Ask | Verdict::AskAdmin, Kind::Block) => {
+            Decision::Deny(Denial::CannotWait(why()))
+        }
         (Verdict::Deny, _) => Decision::Deny(Denial::Rule(why())),
     }
 }
@@ -204,7 +207,8 @@ mod tests {
     fn word(decision: &Decision) -> &'static str {
         match decision {
             Decision::Allow => "allow",
-            Decision::Ask(_) => "ask",
+            Decision::Ask(_, Approver::Person) => "ask",
+            Decision::Ask(_, Approver::Admin) => "ask_admin",
             Decision::Deny(denial) => match denial {
                 Denial::IntegrationDisabled => "integration off",
                 Denial::ToolsetDisabled(_) => "toolset off",
@@ -262,7 +266,10 @@ mod tests {
                                         _ if !(meant && named && of_effect) => "allow",
                                         (Verdict::Allow, _) => "allow",
                                         (Verdict::Ask, Kind::Tool) => "ask",
-                                        (Verdict::Ask, Kind::Block) => "cannot wait",
+                                        (Verdict::AskAdmin, Kind::Tool) => "ask_admin",
+                                        (Verdict::Ask | Verdict::AskAdmin, Kind::Block) => {
+                                            "cannot wait"
+                                        }
                                         (Verdict::Deny, _) => "deny",
                                     };
                                     let subject = subject(effect, kind);
@@ -280,7 +287,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(decided, 3 * 2 * 3 * 5 * 17 * 3 * 2);
+        assert_eq!(decided, 4 * 2 * 3 * 5 * 17 * 3 * 2);
     }
 
     /// Every combination of what is off × what the credential allows × whether the organization is read-only × effect,

@@ -8,7 +8,8 @@
 //! closely decides, and where no rule fits the call is allowed.
 //!
 //! "Most closely" is, in this order: a tool by its name, then by the beginning of its name (the longer the closer); a
-//! toolset; an integration; an effect; a group, then a role. Among equals deny goes before ask, and ask before allow.
+//! toolset; an integration; an effect; a group, then a role. Among equals deny goes before asking
+//! an admin, that before asking the person, and that before allow.
 //!
 //! [`trace`] is the whole of it; [`decide`] asks it for the answer alone, and whoever explains a decision listens to its
 //! steps. Nothing is allocated on the way to [`Decision::Allow`].
@@ -21,6 +22,7 @@ mod rules;
 
 use std::sync::Arc;
 
+use crate::caller::Approver;
 use crate::kit::block::BlockDef;
 use crate::kit::integration::{Integration, Toolset};
 use crate::kit::tool::{Effect, ToolDef};
@@ -34,8 +36,8 @@ pub use rules::{Cap, Per, Rates, Rules, Weighed};
 pub enum Decision {
     /// It may.
     Allow,
-    /// Not before a person agreed to exactly this call; the words say which rule wants that.
-    Ask(Arc<str>),
+    /// Not before somebody agreed to exactly this call; the words say which rule wants that.
+    Ask(Arc<str>, Approver),
     /// It may not.
     Deny(Denial),
 }

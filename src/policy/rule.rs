@@ -12,21 +12,24 @@ use crate::kit::tool::Effect;
 pub enum Verdict {
     /// The call may go on.
     Allow,
-    /// A person has to agree first.
+    /// The person in whose name it happens has to agree first.
     Ask,
+    /// An admin has to agree first.
+    AskAdmin,
     /// The call may not go on.
     Deny,
 }
 
 impl Verdict {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Allow, Self::Ask, Self::Deny];
+    pub const ALL: [Self; 4] = [Self::Allow, Self::Ask, Self::AskAdmin, Self::Deny];
 
     /// The word in rows, on the command line and in forms.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Allow => "allow",
             Self::Ask => "ask",
+            Self::AskAdmin => "ask_admin",
             Self::Deny => "deny",
         }
     }

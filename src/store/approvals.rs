@@ -5,35 +5,10 @@ use uuid::Uuid;
 
 use super::changes::{INSERT, NEXT};
 use super::{Store, StoreError};
+use crate::caller::Approver;
 use crate::clock::Timestamp;
 use crate::ids::{ApprovalId, CallId, ConnectionId, OrgId, UserId};
 use crate::vault::Sealed;
-
-/// Who may say yes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Approver {
-    /// The person in whose name the call would happen.
-    #[default]
-    Person,
-    /// Any admin of the organization.
-    Admin,
-}
-
-impl Approver {
-    /// The word stored.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Person => "person",
-            Self::Admin => "admin",
-        }
-    }
-
-    fn parse(word: &str) -> Option<Self> {
-        [Self::Person, Self::Admin]
-            .into_iter()
-            .find(|approver| approver.as_str() == word)
-    }
-}
 
 /// How it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -77,7 +77,7 @@ mod sessions;
 mod url;
 mod users;
 
-pub use approvals::{ApprovalRow, ApprovalState, Approver, Asked};
+pub use approvals::{ApprovalRow, ApprovalState, Asked};
 pub use apps::AppRow;
 pub use audit::{AuditCheckpointRow, AuditHead, AuditJoined, AuditPayload, AuditQuery, AuditRow};
 pub use changes::Change;

@@ -53,7 +53,7 @@ struct Policy {
     page: Page,
     read_only: bool,
     rules: Vec<Row>,
-    verdicts: [&'static str; 3],
+    verdicts: [&'static str; 4],
     roles: [&'static str; 3],
     effects: [&'static str; 3],
     integrations: Vec<&'static str>,

@@ -29,6 +29,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "ids",
             "clock",
             "caller::Role",
+            "caller::Approver",
             "caller::Scopes",
             "vault::Sealed",
             "vault::WrappedDataKey",

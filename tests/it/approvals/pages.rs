@@ -143,17 +143,14 @@ async fn only_the_person_who_is_asked_answers_and_only_by_the_form() {
 async fn what_wants_an_admin_is_decided_by_one() {
     let world = World::still(sqlite()).await;
     let app = world.app().await;
-    let alice = asked_about(&app).await;
+    rule(&app, WRITE, "ask_admin").await;
+    let alice = connected(&app, "alice@example.test").await;
     app.auth
         .add_user(app.org, "root@example.test", Role::Admin)
         .await
         .unwrap();
     let admin = app.person("root@example.test").await;
     let path = question(&alice.mcp.call(WRITE, issue("for an admin")).await);
-    world
-        .database
-        .execute("update approvals set approver = 'admin'")
-        .await;
     // The person sees it and cannot decide it.
     alice.sign_in().await;
     let page = alice.browser.get(alice.at(&path)).await;

@@ -80,7 +80,7 @@ async fn an_admin_sets_rules_and_sees_why() {
     for (form, problem) in [
         (
             &[("decision", "perhaps")][..],
-            "is no decision; there are allow, ask, deny",
+            "is no decision; there are allow, ask, ask_admin, deny",
         ),
         (
             &[("decision", "deny"), ("who", "role:owner")],
