@@ -34,6 +34,33 @@ impl Role {
     }
 }
 
+/// Who may say yes to a call that a rule asks about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Approver {
+    /// The person in whose name the call would happen.
+    #[default]
+    Person,
+    /// Any admin of the organization.
+    Admin,
+}
+
+impl Approver {
+    /// The word stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// Reads the stored word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Person, Self::Admin]
+            .into_iter()
+            .find(|approver| approver.as_str() == word)
+    }
+}
+
 /// What a credential allows, whatever its person may do: the OAuth scopes of this server (RFC 6749 §3.3).
 ///
 /// | Scope | Allows |

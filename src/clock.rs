@@ -35,6 +35,11 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
+    /// Whole days since the epoch, each from midnight to midnight UTC.
+    pub const fn day(self) -> i64 {
+        self.0.div_euclid(86_400_000_000)
+    }
+
     /// This instant moved forward; saturates.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {

@@ -114,8 +114,16 @@ id!(
     GroupId, "grp"
 );
 id!(
+    /// A rule of an organization's policy.
+    RuleId, "rul"
+);
+id!(
     /// One attempt to connect an account, from the link to the callback.
     FlowId, "flow"
+);
+id!(
+    /// A question to a person whether a call may happen.
+    ApprovalId, "apr"
 );
 id!(
     /// A data key of the vault.

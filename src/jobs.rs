@@ -128,6 +128,9 @@ impl Jobs {
         }
         self.store.delete_flows_before(now.minus(KEPT)).await?;
         self.store.delete_changes_before(now.minus(KEPT)).await?;
+        self.store.delete_once_before(now).await?;
+        self.calls.approvals().sweep().await?;
+        self.store.delete_cap_counts_before(now.day()).await?;
         self.store
             .end_sessions_idle_before(now.minus(IDLE_SESSION), now)
             .await?;

@@ -1,7 +1,8 @@
 //! The vault's keys in the database: loading them, noticing wrong ones, and rotating while everybody serves.
 //!
 //! A rotation wraps every data key under the ring's first key, makes a new data key, and seals every secret under that
-//! one. Retired data keys stay, wrapped under the new key: a replica that has not heard yet may have sealed with one.
+//! one, but for what is deleted within hours anyway: answers kept for a repetition and arguments of questions. Retired
+//! data keys stay, wrapped under the new key: a replica that has not heard yet may have sealed with one.
 
 use serde::Serialize;
 

@@ -11,7 +11,7 @@
 //! | Secrets and rows | [`vault`] (envelope encryption, no I/O), [`store`] (SQL lives there and nowhere else), [`changes`] |
 //! | What an integration may use | [`kit`] |
 //! | Integrations | [`integrations`], one folder each; they name nothing but `kit` |
-//! | Services | [`audit`] (two-phase log), [`policy`] (pure), [`auth`] (inbound), [`connect`] (outbound), [`keys`] |
+//! | Services | [`audit`] (two-phase log), [`policy`] (pure), [`rulebook`] (what admins set), [`auth`] (inbound), [`connect`] (outbound), [`approvals`] (a human's yes), [`keys`] |
 //! | The one path of a call | [`calls`] |
 //! | Faces | [`mcp`] (the protocol), [`web`] (routes and pages) |
 //! | Around it | [`jobs`], [`sandbox`] (stands in for the providers), [`schemas`], [`app`] (builds it all), [`cli`] |
@@ -35,14 +35,16 @@
 //!
 //! `POST /mcp` passes `web::bearer`, which asks [`auth::Auth`] whose token it is and puts a [`caller::Caller`] into the
 //! request. `mcp::handler` decodes it, and from here nothing knows MCP. [`calls::Calls::call`] finds the tool, queues the
-//! audit record of the intent, asks [`policy::decide`], checks the arguments against the compiled schema, and lets
-//! [`connect::Connections::open`] choose the account, check its scopes, renew its token if need be and unseal it into a
-//! [`kit::client::ProviderClient`]. A write now waits until its record is durable. The tool runs inside a timeout and a
+//! audit record of the intent, asks [`policy::decide`], checks the arguments against the compiled schema, takes the
+//! idempotency key if there is one, and lets [`connect::Connections::open`] choose the account, check its scopes, renew its
+//! token if need be and unseal it into a [`kit::client::ProviderClient`]. A write now waits until its record is durable,
+//! and a call that a rule asks about takes the person's yes from [`approvals`]. The tool runs inside a timeout and a
 //! panic boundary; its answer is cleaned, capped at record boundaries and its cursor sealed. The outcome is recorded, and
 //! only then does `mcp::render` turn the answer, or the one [`kit::error::Code`] of its failure, into the protocol's words.
 //! A block read is the same path.
 
 pub mod app;
+pub mod approvals;
 pub mod audit;
 pub mod auth;
 pub mod caller;
@@ -61,6 +63,7 @@ pub mod kit;
 pub mod links;
 pub mod mcp;
 pub mod policy;
+pub mod rulebook;
 pub mod sandbox;
 pub mod schemas;
 pub mod store;

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use crate::ids::ConnectionId;
+use crate::ids::{ApprovalId, ConnectionId};
 
 /// Makes addresses below the public URL (`WORKBENCH_PUBLIC_URL`).
 #[derive(Clone, Debug)]
@@ -53,6 +53,16 @@ impl Links {
         url.query_pairs_mut()
             .append_pair("reconnect", &connection.to_string());
         url.into()
+    }
+
+    /// The page that lists what waits for the person's yes.
+    pub fn approvals(&self) -> String {
+        self.at(&["approvals"]).into()
+    }
+
+    /// The page that shows one call and asks whether it may happen.
+    pub fn approval(&self, id: ApprovalId) -> String {
+        self.at(&["approvals", &id.to_string()]).into()
     }
 
     /// The page at `link`, one of ours, for somebody who holds the one-time sign-in `ticket`.

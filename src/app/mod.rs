@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::approvals::{self, Approvals};
 use crate::audit::{self, AuditKeys, AuditLog, AuditWriter, Signer, VerifyingKey};
 use crate::auth::Auth;
 use crate::calls::{self, Calls};
@@ -28,6 +29,7 @@ use crate::jobs::Jobs;
 use crate::keys;
 use crate::links::Links;
 use crate::mcp;
+use crate::rulebook::Rulebook;
 use crate::store::{DatabaseUrl, Store};
 use crate::vault::{self, KeyRing, Secrets, Vault};
 use crate::web::{self, Web};
@@ -49,6 +51,8 @@ pub struct App {
     pub auth: Auth,
     /// Accounts.
     pub connections: Connections,
+    /// What the organization allows.
+    pub rulebook: Rulebook,
     /// The call path.
     pub calls: Calls,
     /// News.
@@ -106,14 +110,26 @@ impl App {
             sites: sites(config)?,
             owner: owner.clone(),
         })?;
+        let rulebook = Rulebook::new(store.clone(), clock.clone(), audit.clone(), changes.clone());
         let calls = Calls::new(calls::Parts {
             store: store.clone(),
             clock: clock.clone(),
             audit: audit.clone(),
             connections: connections.clone(),
+            rulebook: rulebook.clone(),
             changes: changes.clone(),
             links: links.clone(),
             cursors: keys.secrets.mac("cursor"),
+            digests: keys.secrets.mac("arguments"),
+            vault: vault.clone(),
+            approvals: Approvals::new(approvals::Parts {
+                store: store.clone(),
+                clock: clock.clone(),
+                vault: vault.clone(),
+                audit: audit.clone(),
+                changes: changes.clone(),
+                digests: keys.secrets.mac("arguments"),
+            }),
         });
         let forms = keys.secrets.mac("form");
         let auth = Auth::new(store.clone(), clock.clone(), audit.clone(), forms);
@@ -145,6 +161,7 @@ impl App {
             audit,
             auth,
             connections,
+            rulebook,
             calls,
             changes,
             links,
@@ -182,6 +199,7 @@ impl App {
         web::router(Web {
             auth: self.auth.clone(),
             connections: self.connections.clone(),
+            rulebook: self.rulebook.clone(),
             calls: self.calls.clone(),
             links: self.links.clone(),
             mcp: self.mcp.clone(),

@@ -18,6 +18,8 @@ pub(super) const DEFAULT_MAX_CHARS: usize = 24_000;
 pub(super) const MOST_MAX_CHARS: usize = 96_000;
 /// Largest arguments taken, in bytes of JSON.
 const MAX_ARGUMENT_BYTES: usize = 512 * 1024;
+/// Longest idempotency key, in bytes.
+const MAX_KEY_BYTES: usize = 255;
 /// Longest text kept as it is in the audit log, in characters.
 const PLAIN_CHARS: usize = 256;
 
@@ -27,6 +29,7 @@ pub(super) struct Lifted {
     pub(super) account: Option<String>,
     pub(super) cursor: Option<String>,
     pub(super) dry_run: bool,
+    pub(super) idempotency_key: Option<String>,
     pub(super) max_chars: usize,
 }
 
@@ -95,6 +98,15 @@ pub(super) fn lift(def: &ToolDef, arguments: &mut Map<String, Value>) -> Result<
         Some(Value::String(text)) if !text.is_empty() => Some(text),
         _ => None,
     };
+    let idempotency_key = text(arguments.remove("idempotency_key"));
+    if idempotency_key
+        .as_ref()
+        .is_some_and(|key| key.len() > MAX_KEY_BYTES)
+    {
+        return Err(format!(
+            "idempotency_key: is longer than {MAX_KEY_BYTES} bytes; send a shorter one"
+        ));
+    }
     let max_chars = arguments
         .remove("max_chars")
         .and_then(|value| value.as_u64());
@@ -108,12 +120,48 @@ pub(super) fn lift(def: &ToolDef, arguments: &mut Map<String, Value>) -> Result<
             .remove("dry_run")
             .and_then(|value| value.as_bool())
             .unwrap_or(false),
+        idempotency_key,
         max_chars: max_chars.map_or(DEFAULT_MAX_CHARS, |chars| {
             usize::try_from(chars)
                 .unwrap_or(MOST_MAX_CHARS)
                 .min(MOST_MAX_CHARS)
         }),
     })
+}
+
+/// JSON with sorted keys: a client may write the arguments of a repeated call in another order.
+pub fn canonical(value: &Value) -> String {
+    let mut text = String::new();
+    write_sorted(value, &mut text);
+    text
+}
+
+fn write_sorted(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(map) => {
+            let mut keys: Vec<&String> = map.keys().collect();
+            keys.sort_unstable();
+            out.push('{');
+            for key in keys {
+                out.push_str(&Value::String(key.clone()).to_string());
+                out.push(':');
+                write_sorted(&map[key], out);
+                out.push(',');
+            }
+            out.push('}');
+        }
+        Value::Array(list) => {
+            out.push('[');
+            for item in list {
+                write_sorted(item, out);
+                out.push(',');
+            }
+            out.push(']');
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            out.push_str(&value.to_string());
+        }
+    }
 }
 
 /// Whether the tool answers in pages.

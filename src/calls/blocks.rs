@@ -13,6 +13,7 @@ use crate::kit::block::{BlockDef, Content};
 use crate::kit::integration::Integration;
 use crate::kit::text;
 use crate::kit::tool::{Cx, Effect};
+use crate::policy::Denial;
 
 impl Calls {
     /// Reads the context block at `uri`, or `workbench://accounts`.
@@ -74,13 +75,19 @@ impl Calls {
         account: Option<&str>,
         max_chars: usize,
     ) -> Result<Cx, Failure> {
-        run.allow(integration, Effect::Read).await?;
+        // Policy refuses where it would ask: a client pulls a block in on its own, with nobody there to answer.
+        if let Some((why, _)) = run.allow(integration, def.name).await? {
+            return Err(Failure::Denied(integration, Denial::CannotWait(why)));
+        }
         let wish = Wish {
             account,
             needs: def.scopes,
             effect: Effect::Read,
             dry_run: false,
+            idempotency_key: None,
+            ask: None,
             max_chars,
+            outward: None,
         };
         run.open(integration, wish).await
     }

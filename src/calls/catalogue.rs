@@ -1,7 +1,6 @@
 //! What a caller may use now: the same rules that a call is held to, applied to lists.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -17,17 +16,13 @@ use crate::connect::handle;
 use crate::ids::{CallId, GrantId, OrgId, UserId};
 use crate::integrations;
 use crate::kit::integration::Integration;
-use crate::kit::tool::{Effect, Granted};
-use crate::policy::{self, Decision, Rules};
+use crate::kit::tool::{Granted, Needs};
+use crate::policy::{self, Decision, Rules, Subject};
 use crate::store::{ConnectionRow, GrantKind, GrantRow, Status, StoreError};
 use crate::vault;
 
 /// How long a sign-in ticket of `stdio` is good for.
 const TICKET_LIFE: Duration = Duration::from_mins(10);
-
-/// Rules of organizations, remembered for a moment.
-#[derive(Default)]
-pub(super) struct RulesOf(RwLock<HashMap<OrgId, (Arc<Rules>, Timestamp)>>);
 
 /// Changes that concern one caller.
 pub struct Events {
@@ -35,6 +30,8 @@ pub struct Events {
     heard: broadcast::Receiver<Heard>,
     org: OrgId,
     user: UserId,
+    /// Whether decisions about approvals, which change no list, are changes too.
+    decisions: bool,
 }
 
 impl Events {
@@ -44,6 +41,7 @@ impl Events {
         loop {
             match self.heard.recv().await {
                 Ok(heard) if !heard.concerns(self.org, self.user) => {}
+                Ok(Heard::Change(change)) if change.topic == "approval" && !self.decisions => {}
                 Ok(_) | Err(RecvError::Lagged(_)) => break,
                 Err(RecvError::Closed) => return false,
             }
@@ -52,7 +50,7 @@ impl Events {
         // Whoever follows changes to forget what is old may hear of this one later than we do, and whoever waits here looks
         // again at once: it must not find what was remembered before the change.
         self.calls.inner.connections.forget(self.user);
-        self.calls.forget_rules();
+        self.calls.inner.rulebook.forget();
         true
     }
 }
@@ -79,84 +77,39 @@ impl Calls {
             if grants.is_empty() {
                 continue;
             }
-            let allowed = |effect| {
-                !matches!(
-                    policy::decide(caller, integration, effect, &rules),
-                    Decision::Deny(_)
-                )
+            let offered = |subject: &Subject, needs: Needs| {
+                !matches!(policy::decide(caller, subject, &rules), Decision::Deny(_))
+                    && grants
+                        .iter()
+                        .any(|granted| granted.missing(needs).is_empty())
             };
-            let tools = integration.tools().filter(|tool| {
-                allowed(tool.effect)
-                    && grants
-                        .iter()
-                        .any(|granted| granted.missing(tool.scopes).is_empty())
-            });
-            catalogue
-                .tools
-                .extend(tools.map(|tool| (integration, tool)));
-            let blocks = integration.blocks().filter(|block| {
-                allowed(Effect::Read)
-                    && grants
-                        .iter()
-                        .any(|granted| granted.missing(block.scopes).is_empty())
-            });
-            catalogue
-                .blocks
-                .extend(blocks.map(|block| (integration, block)));
+            for set in integration.toolsets {
+                let tools = set
+                    .tools
+                    .iter()
+                    .filter(|tool| offered(&Subject::tool(integration, set, tool), tool.scopes));
+                catalogue
+                    .tools
+                    .extend(tools.map(|tool| (integration, tool)));
+                let blocks = set.blocks.iter().filter(|block| {
+                    offered(&Subject::block(integration, set, block), block.scopes)
+                });
+                catalogue
+                    .blocks
+                    .extend(blocks.map(|block| (integration, block)));
+            }
         }
         Ok(catalogue)
     }
 
     /// The organization's rules.
     pub(super) async fn rules(&self, org: OrgId) -> Result<Arc<Rules>, StoreError> {
-        let now = self.inner.clock.now();
-        {
-            let known = self
-                .inner
-                .rules
-                .0
-                .read()
-                .unwrap_or_else(PoisonError::into_inner);
-            if let Some((rules, at)) = known.get(&org)
-                && now.since(*at) < REMEMBERED
-            {
-                return Ok(Arc::clone(rules));
-            }
-        }
-        let disabled = self.inner.store.disabled_integrations(org).await?;
-        let rules = Arc::new(Rules {
-            disabled: disabled.into_iter().map(|(id, _)| id).collect(),
-        });
-        let mut known = self
-            .inner
-            .rules
-            .0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        known.insert(org, (Arc::clone(&rules), now));
-        Ok(rules)
+        self.inner.rulebook.rules(org).await
     }
 
     /// Forgets rules that a change made old. Runs until the future is dropped.
-    pub async fn follow(&self, mut heard: broadcast::Receiver<Heard>) {
-        use broadcast::error::RecvError;
-        loop {
-            match heard.recv().await {
-                Ok(Heard::Change(change)) if change.topic == "connection" => {}
-                Ok(_) | Err(RecvError::Lagged(_)) => self.forget_rules(),
-                Err(RecvError::Closed) => return,
-            }
-        }
-    }
-
-    fn forget_rules(&self) {
-        let mut rules = self
-            .inner
-            .rules
-            .0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        rules.clear();
+    pub async fn follow(&self, heard: broadcast::Receiver<Heard>) {
+        self.inner.rulebook.follow(heard).await;
     }
 
     /// The caller's accounts, as `workbench://accounts` and the pages show them.
@@ -197,6 +150,15 @@ impl Calls {
             heard: self.inner.changes.subscribe(),
             org: caller.org,
             user: caller.user,
+            decisions: false,
+        }
+    }
+
+    /// As [`Calls::events`], and what was decided about this caller's calls besides.
+    pub fn events_and_decisions(&self, caller: &Caller) -> Events {
+        Events {
+            decisions: true,
+            ..self.events(caller)
         }
     }
 
@@ -207,6 +169,7 @@ impl Calls {
         let link = match action {
             Action::Connect(integration) => links.connect(integration),
             Action::Reconnect(integration, connection) => links.reconnect(integration, *connection),
+            Action::Approve(id) => links.approval(*id),
             Action::Open(url) => return url.clone(),
         };
         if caller.credential == Credential::Local
@@ -246,7 +209,7 @@ const fn usable(row: &ConnectionRow) -> bool {
 fn status(row: &ConnectionRow, rules: &Rules) -> AccountStatus {
     let name = integrations::integration(&row.integration)
         .map_or(row.integration.as_str(), |known| known.name);
-    let disabled = rules.disabled.contains(&row.integration);
+    let disabled = rules.is_off(&row.integration);
     let (status, reason) = match row.status {
         _ if disabled => ("Disabled", Some("switched off by an admin".to_owned())),
         Status::Connected => ("Connected", None),

@@ -1,7 +1,7 @@
 //! Why a call did not bring an answer, in the two voices of design 3.6: `Display` for logs, [`CallError::message`] for the
 //! person and the model.
 
-use crate::ids::{CallId, ConnectionId};
+use crate::ids::{ApprovalId, CallId, ConnectionId};
 use crate::kit::error::Code;
 
 /// What the person can do about a failure, at one of our own pages or the provider's.
@@ -11,6 +11,8 @@ pub enum Action {
     Connect(&'static str),
     /// Connect this account again, of this integration: it is dead, or lacks a scope.
     Reconnect(&'static str, ConnectionId),
+    /// Look at this call and say yes or no.
+    Approve(ApprovalId),
     /// Open the provider's own page.
     Open(String),
 }

@@ -1,16 +1,22 @@
 //! The one table of failures: each gets its code, a sentence that says what to do, and what the person can open.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use super::caps;
 use super::error::{Action, CallError};
+use super::idempotency::Repeated;
+use crate::approvals::{ApprovalError, Approver};
 use crate::audit::AuditError;
+use crate::clock::Timestamp;
 use crate::connect::ConnectError;
-use crate::ids::{CallId, ConnectionId};
+use crate::ids::{ApprovalId, CallId, ConnectionId};
 use crate::kit::error::{Code, ProviderError, ToolError};
 use crate::kit::integration::Integration;
 use crate::kit::text;
-use crate::policy::Denial;
+use crate::policy::{Cap, Denial};
 use crate::store::{Status, StoreError};
+use crate::vault::VaultError;
 
 /// Everything that can end a call before its answer.
 #[derive(Debug, thiserror::Error)]
@@ -21,10 +27,31 @@ pub(super) enum Failure {
     Arguments(String),
     #[error("denied: {1:?}")]
     Denied(&'static Integration, Denial),
-    #[error("needs approval: {0}")]
-    Unapproved(Arc<str>),
+    #[error("needs approval: {0:?}")]
+    Unapproved(Unapproved),
+    #[error("{failure}")]
+    Approved {
+        failure: Box<Self>,
+        /// Whether the yes can be used by another try.
+        kept: bool,
+    },
+    #[error("the idempotency key was used: {0:?}")]
+    Repeated(Repeated),
     #[error("our own limit is reached for {0} s")]
     Limited(u64),
+    #[error("the organization's limit of {per_minute} calls a minute is reached for {seconds} s")]
+    Paced {
+        /// At which integration; `None` is the person's own limit.
+        at: Option<&'static Integration>,
+        per_minute: NonZeroU32,
+        seconds: u64,
+    },
+    #[error("the daily cap of {} is reached", caps::words(.cap))]
+    Capped {
+        cap: Cap,
+        resets: Timestamp,
+        seconds: u64,
+    },
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error(transparent)]
@@ -39,6 +66,33 @@ pub(super) enum Failure {
     Audit(#[from] AuditError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+}
+
+/// Why a call that needs a yes has none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unapproved {
+    /// Nobody decided yet.
+    Waiting {
+        id: ApprovalId,
+        why: Arc<str>,
+        approver: Approver,
+    },
+    /// Somebody said no.
+    No,
+    /// Too many questions are open; the address is where they are.
+    TooMany(String),
+}
+
+impl From<ApprovalError> for Failure {
+    fn from(error: ApprovalError) -> Self {
+        match error {
+            ApprovalError::Store(error) => error.into(),
+            ApprovalError::Audit(error) => error.into(),
+            ApprovalError::Vault(error) => error.into(),
+        }
+    }
 }
 
 /// The connection that a failure is about, once one was chosen.
@@ -78,26 +132,50 @@ impl Failure {
                 ),
             ),
             Self::Arguments(problem) => told(Code::InvalidInput, problem.clone()),
-            Self::Denied(integration, Denial::IntegrationDisabled) => told(
-                Code::BlockedByPolicy,
-                format!(
-                    "an admin has switched {} off; ask them to enable it",
-                    integration.name
-                ),
-            ),
-            Self::Denied(_, Denial::ReadOnlyCredential) => told(
-                Code::BlockedByPolicy,
-                "this token only allows reading; use one that allows changes".to_owned(),
-            ),
-            Self::Unapproved(why) => told(
-                Code::ApprovalRequired,
-                format!("a person has to agree to this call first: {why}"),
-            ),
+            Self::Denied(integration, denial) => {
+                told(Code::BlockedByPolicy, denial.words(integration))
+            }
+            Self::Unapproved(unapproved) => unapproved_call(unapproved, told),
+            Self::Approved { failure, kept } => approved(failure.told(call, about), *kept),
+            Self::Repeated(repeated) => repeated_call(*repeated, told),
             Self::Limited(seconds) => CallError {
                 retry_after_s: Some(*seconds),
                 ..told(
                     Code::RateLimited,
                     format!("too many calls for this account; try again in {seconds} s"),
+                )
+            },
+            Self::Paced {
+                at,
+                per_minute,
+                seconds,
+            } => CallError {
+                retry_after_s: Some(*seconds),
+                ..told(
+                    Code::RateLimited,
+                    match at {
+                        None => format!(
+                            "you have made the {per_minute} calls a minute that your organization allows a person; try again in {seconds} s"
+                        ),
+                        Some(integration) => format!(
+                            "your organization has made the {per_minute} calls a minute that it allows at {}; try again in {seconds} s",
+                            integration.name
+                        ),
+                    },
+                )
+            },
+            Self::Capped {
+                cap,
+                resets,
+                seconds,
+            } => CallError {
+                retry_after_s: Some(*seconds),
+                ..told(
+                    Code::RateLimited,
+                    format!(
+                        "the daily cap of {} is reached; it resets at {resets}, or an admin raises it",
+                        caps::words(cap)
+                    ),
                 )
             },
             Self::Connect(error) => connect(error, told, about),
@@ -116,11 +194,76 @@ impl Failure {
                     ),
                 )
             },
-            Self::Panicked | Self::Store(_) => told(
+            Self::Panicked | Self::Store(_) | Self::Vault(_) => told(
                 Code::Internal,
                 format!("something failed on our side ({call})"),
             ),
         }
+    }
+}
+
+/// The failure of a call that had taken a yes.
+fn approved(error: CallError, kept: bool) -> CallError {
+    let more = if kept {
+        "nothing was changed and the approval still holds, so the same call can be tried again"
+    } else {
+        "the approval is used up: look at what happened before asking for another one"
+    };
+    CallError {
+        message: format!("{}; {more}", error.message),
+        ..error
+    }
+}
+
+fn repeated_call(repeated: Repeated, told: impl Fn(Code, String) -> CallError) -> CallError {
+    let (message, retry_after_s) = match repeated {
+        Repeated::OtherArguments => (
+            "this idempotency_key was used with other arguments; a different call needs a key of its own",
+            None,
+        ),
+        Repeated::UnderWay => (
+            "the first call with this idempotency_key is still under way; repeat the call later with the same key to get its answer",
+            Some(5),
+        ),
+        Repeated::Unknown => (
+            "the outcome of the first call with this idempotency_key is unknown; look whether it happened before trying again with another key",
+            None,
+        ),
+    };
+    CallError {
+        retry_after_s,
+        ..told(Code::Conflict, message.to_owned())
+    }
+}
+
+fn unapproved_call(unapproved: &Unapproved, told: impl Fn(Code, String) -> CallError) -> CallError {
+    match unapproved {
+        Unapproved::Waiting { id, why, approver } => CallError {
+            action: Some(Action::Approve(*id)),
+            ..told(
+                Code::ApprovalRequired,
+                match approver {
+                    Approver::Person => format!(
+                        "this call needs the person's approval ({why}); have them open the link, then repeat it exactly as it was"
+                    ),
+                    Approver::Admin => format!(
+                        "this call needs an admin's approval ({why}); have one open the link, then repeat it exactly as it was"
+                    ),
+                },
+            )
+        },
+        Unapproved::No => told(
+            Code::BlockedByPolicy,
+            "exactly this call was asked about and refused; go on without it".to_owned(),
+        ),
+        Unapproved::TooMany(url) => CallError {
+            action: Some(Action::Open(url.clone())),
+            ..told(
+                Code::ApprovalRequired,
+                "too many calls wait for approval; have the person decide about those first"
+                    .to_owned(),
+            )
+        },
     }
 }
 

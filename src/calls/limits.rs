@@ -1,15 +1,23 @@
-//! Our own pace towards providers: one token bucket per connection, so that one busy conversation does not use up an
-//! account's allowance, nor one person the organization's app.
+//! Token buckets. Our own pace towards providers: one per connection, so that one busy conversation does not use up an
+//! account's allowance, nor one person the organization's app. And what the organization allows a minute: one per person,
+//! so that nobody crowds out the others, and one per integration.
+//!
+//! Buckets are this process's own: an organization with several replicas allows each of them its limit.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::num::NonZeroU32;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-use crate::ids::ConnectionId;
-use crate::kit::integration::Provider;
+use super::explain::Failure;
+use crate::caller::Caller;
+use crate::ids::{ConnectionId, OrgId, UserId};
+use crate::kit::integration::{Integration, Provider};
+use crate::policy::Rates;
 
 /// Longest wait for a place within a call, all in all; beyond it the caller is told to come back.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -17,7 +25,46 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The buckets of every provider.
 pub(super) struct Limits {
     buckets: HashMap<&'static str, DefaultKeyedRateLimiter<ConnectionId>>,
+    people: PerMinute<UserId>,
+    integrations: PerMinute<(OrgId, &'static str)>,
     clock: DefaultClock,
+}
+
+/// Buckets of so many calls a minute, by that number: one that an admin changes begins anew.
+struct PerMinute<K: Hash + Eq + Clone>(
+    RwLock<HashMap<NonZeroU32, Arc<DefaultKeyedRateLimiter<K>>>>,
+);
+
+impl<K: Hash + Eq + Clone> PerMinute<K> {
+    fn new() -> Self {
+        Self(RwLock::default())
+    }
+
+    /// Takes a place; else the seconds until there is one.
+    fn check(&self, rate: NonZeroU32, key: &K, clock: &DefaultClock) -> Result<(), u64> {
+        let known = {
+            let limiters = self.0.read().unwrap_or_else(PoisonError::into_inner);
+            limiters.get(&rate).map(Arc::clone)
+        };
+        let limiter = known.unwrap_or_else(|| {
+            let mut limiters = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            let limiter = limiters
+                .entry(rate)
+                .or_insert_with(|| Arc::new(RateLimiter::keyed(Quota::per_minute(rate))));
+            Arc::clone(limiter)
+        });
+        limiter
+            .check_key(key)
+            .map_err(|full| full.wait_time_from(clock.now()).as_secs() + 1)
+    }
+
+    fn sweep(&self) {
+        let mut limiters = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        limiters.retain(|_, limiter| {
+            limiter.retain_recent();
+            !limiter.is_empty()
+        });
+    }
 }
 
 impl Limits {
@@ -34,8 +81,38 @@ impl Limits {
         };
         Self {
             buckets: providers.into_iter().map(bucket).collect(),
+            people: PerMinute::new(),
+            integrations: PerMinute::new(),
             clock: DefaultClock::default(),
         }
+    }
+
+    /// Takes a place in what the organization allows a minute. Nobody waits for one: who is over the limit is told so.
+    pub(super) fn pace(
+        &self,
+        caller: &Caller,
+        integration: &'static Integration,
+        rates: &Rates,
+    ) -> Result<(), Failure> {
+        if let Some(per_minute) = rates.person {
+            self.people
+                .check(per_minute, &caller.user, &self.clock)
+                .map_err(|seconds| Failure::Paced {
+                    at: None,
+                    per_minute,
+                    seconds,
+                })?;
+        }
+        if let Some(per_minute) = rates.integration {
+            self.integrations
+                .check(per_minute, &(caller.org, integration.id), &self.clock)
+                .map_err(|seconds| Failure::Paced {
+                    at: Some(integration),
+                    per_minute,
+                    seconds,
+                })?;
+        }
+        Ok(())
     }
 
     /// Takes a place, waiting a little when there is none; else the seconds until there is one.
@@ -60,5 +137,7 @@ impl Limits {
     /// Forgets buckets that are full again.
     pub(super) fn sweep(&self) {
         self.buckets.values().for_each(RateLimiter::retain_recent);
+        self.people.sweep();
+        self.integrations.sweep();
     }
 }

@@ -4,19 +4,24 @@
 
 mod arguments;
 mod blocks;
+mod caps;
 mod catalogue;
+mod consent;
 mod error;
 mod explain;
+mod idempotency;
 mod limits;
 mod run;
 mod search;
 mod shape;
+mod why;
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
+use crate::approvals::Approvals;
 use crate::audit::{AuditLog, Kind};
 use crate::caller::{Caller, Client};
 use crate::changes::Changes;
@@ -30,12 +35,16 @@ use crate::kit::output::Output;
 use crate::kit::progress::Progress;
 use crate::kit::tool::{Effect, ToolDef};
 use crate::links::Links;
+use crate::rulebook::Rulebook;
 use crate::store::Store;
-use crate::vault::Mac;
+use crate::vault::{Mac, Vault};
 
+pub use arguments::canonical;
 pub use catalogue::Events;
+pub use consent::Waiting;
 pub use error::{Action, CallError};
 pub use search::SEARCH;
+pub use why::{Explanation, Reason};
 
 use explain::Failure;
 use run::{Run, Subject};
@@ -67,6 +76,8 @@ pub struct Answer {
     pub integration: Option<&'static Integration>,
     /// The account it came from, as the `account` argument names it.
     pub account: String,
+    /// The earlier call whose answer this is, when `idempotency_key` named one.
+    pub replayed: Option<CallId>,
     /// The data.
     pub output: Output,
 }
@@ -132,13 +143,16 @@ struct Inner {
     changes: Changes,
     links: Links,
     cursors: Mac,
+    digests: Mac,
+    vault: Vault,
+    approvals: Approvals,
     limits: limits::Limits,
-    rules: catalogue::RulesOf,
+    rulebook: Rulebook,
 }
 
 /// What [`Calls::new`] is made of.
 pub struct Parts {
-    /// Rules of organizations and one-time tickets.
+    /// One-time tickets, and what caps have counted.
     pub store: Store,
     /// Time.
     pub clock: Clock,
@@ -146,12 +160,20 @@ pub struct Parts {
     pub audit: AuditLog,
     /// Accounts.
     pub connections: Connections,
+    /// What calls are held to.
+    pub rulebook: Rulebook,
     /// News of other processes.
     pub changes: Changes,
     /// Our own addresses.
     pub links: Links,
     /// Seals cursors.
     pub cursors: Mac,
+    /// Makes the digests of arguments that calls are recognised by.
+    pub digests: Mac,
+    /// Seals answers that are kept for a repetition.
+    pub vault: Vault,
+    /// What people said yes to.
+    pub approvals: Approvals,
 }
 
 impl Calls {
@@ -169,14 +191,17 @@ impl Calls {
                 changes: parts.changes,
                 links: parts.links,
                 cursors: parts.cursors,
+                digests: parts.digests,
+                vault: parts.vault,
+                approvals: parts.approvals,
                 limits: limits::Limits::new(providers),
-                rules: catalogue::RulesOf::default(),
+                rulebook: parts.rulebook,
             }),
         }
     }
 
-    /// Calls a tool. `arguments` are as the client sent them, cross-cutting ones (`account`, `dry_run`, `max_chars`)
-    /// included. The tool is refused when the caller could not see it.
+    /// Calls a tool. `arguments` are as the client sent them, cross-cutting ones (`account`, `dry_run`,
+    /// `idempotency_key`, `max_chars`) included. The tool is refused when the caller could not see it.
     pub async fn call(
         &self,
         caller: &Caller,
@@ -215,14 +240,21 @@ impl Calls {
             (None, _) if context.wrong.is_none() => Err(Failure::Unknown(name.to_owned())),
             (_, problem) => Err(Failure::Arguments(problem.unwrap_or_default())),
         };
+        let replayed = run.replayed;
         let (call, account, (integration, output)) =
             run.end(answered, |(_, output)| output.items.len()).await?;
         Ok(Answer {
             call,
             integration: Some(integration),
             account,
+            replayed,
             output,
         })
+    }
+
+    /// The present instant, for faces that show how long something lasts.
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
     }
 
     /// Forgets what has not been needed lately. A job calls it now and then.

@@ -8,12 +8,16 @@ use futures_util::FutureExt;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::arguments::Lifted;
+use super::caps::{self, Counted};
+use super::consent::{Ask, Wanted};
 use super::explain::{About, Failure};
+use super::idempotency::{self, Claim, First, Held};
 use super::{CallError, Calls, Context, arguments, shape};
 use crate::audit::{Event, Kind, Outcome, Pending, Redacted};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
-use crate::ids::CallId;
+use crate::ids::{ApprovalId, CallId};
 use crate::kit::client::{ProviderClient, Usage};
 use crate::kit::error::ToolError;
 use crate::kit::integration::Integration;
@@ -38,20 +42,32 @@ pub(super) struct Wish<'a> {
     pub(super) needs: Needs,
     pub(super) effect: Effect,
     pub(super) dry_run: bool,
+    pub(super) idempotency_key: Option<String>,
+    /// Whether a person must have agreed.
+    pub(super) ask: Option<Ask<'a>>,
     pub(super) max_chars: usize,
+    /// The tool's name, when its calls reach people and are capped.
+    pub(super) outward: Option<&'static str>,
 }
 
 /// A call under way. It is in the log from its beginning, and dropping it unfinished is recorded too.
 pub(super) struct Run<'a> {
-    calls: &'a Calls,
-    caller: &'a Caller,
-    context: &'a Context,
-    call: CallId,
+    pub(super) calls: &'a Calls,
+    pub(super) caller: &'a Caller,
+    pub(super) context: &'a Context,
+    pub(super) call: CallId,
+    /// The earlier call whose answer this one gives.
+    pub(super) replayed: Option<CallId>,
+    /// The idempotency key that this call holds.
+    held: Option<Held>,
     started: Instant,
     now: Timestamp,
     pending: Pending,
     about: Option<About>,
-    client: Option<ProviderClient>,
+    pub(super) client: Option<ProviderClient>,
+    /// The yes that this call took.
+    pub(super) approval: Option<ApprovalId>,
+    counted: Option<Counted>,
 }
 
 impl<'a> Run<'a> {
@@ -85,11 +101,15 @@ impl<'a> Run<'a> {
             caller,
             context,
             call,
+            replayed: None,
+            held: None,
             started: Instant::now(),
             now,
             pending,
             about: None,
             client: None,
+            approval: None,
+            counted: None,
         }
     }
 
@@ -105,6 +125,8 @@ impl<'a> Run<'a> {
         wish: Wish<'_>,
     ) -> Result<Cx, Failure> {
         let calls = &self.calls.inner;
+        let rules = self.calls.rules(self.caller.org).await?;
+        calls.limits.pace(self.caller, integration, &rules.rates)?;
         let opened = calls
             .connections
             .open(self.caller, integration, wish.account, wish.needs)
@@ -114,17 +136,27 @@ impl<'a> Run<'a> {
         self.about = Some(About {
             integration,
             connection: opened.id,
-            account,
+            account: account.clone(),
         });
         calls
             .limits
             .enter(opened.provider.id, opened.id)
             .await
             .map_err(Failure::Limited)?;
-        if !wish.effect.is_read() {
+        if !wish.effect.is_read() || wish.ask.is_some() {
             self.pending.durable().await?;
         }
+        if let Some(tool) = wish.outward {
+            self.counted = caps::count(self.calls, self.caller, &rules, tool, self.now).await?;
+        }
+        // Last, so that neither a log that cannot be written nor a full cap uses up a yes.
+        if let Some(ask) = &wish.ask {
+            self.consent(ask, integration, opened.id, &account).await?;
+        }
         self.client = Some(opened.client.clone());
+        if let Some(held) = &mut self.held {
+            held.client = Some(opened.client.clone());
+        }
         Ok(Cx {
             provider: opened.provider,
             api: opened.client,
@@ -132,22 +164,25 @@ impl<'a> Run<'a> {
             granted: opened.granted,
             records: opened.records,
             now: self.now,
+            idempotency_key: wish.idempotency_key,
             dry_run: wish.dry_run,
             max_chars: wish.max_chars,
             progress: self.context.progress.clone(),
         })
     }
 
-    /// Fails when the organization or the credential does not allow this.
+    /// Fails when the organization or the credential does not allow this. A rule that asks first is answered.
     pub(super) async fn allow(
         &self,
         integration: &'static Integration,
-        effect: Effect,
-    ) -> Result<(), Failure> {
+        name: &str,
+    ) -> Result<Option<Wanted>, Failure> {
+        let subject = policy::Subject::named(integration, name)
+            .ok_or_else(|| Failure::Unknown(name.to_owned()))?;
         let rules = self.calls.rules(self.caller.org).await?;
-        match policy::decide(self.caller, integration, effect, &rules) {
-            Decision::Allow => Ok(()),
-            Decision::Ask(why) => Err(Failure::Unapproved(why)),
+        match policy::decide(self.caller, &subject, &rules) {
+            Decision::Allow => Ok(None),
+            Decision::Ask(why, approver) => Ok(Some((why, approver))),
             Decision::Deny(denial) => Err(Failure::Denied(integration, denial)),
         }
     }
@@ -159,35 +194,137 @@ impl<'a> Run<'a> {
         def: &'static ToolDef,
         mut arguments: Map<String, Value>,
     ) -> Result<Output, Failure> {
-        self.allow(integration, def.effect).await?;
+        let wanted = self.allow(integration, def.name).await?;
         let lifted = arguments::lift(def, &mut arguments).map_err(Failure::Arguments)?;
         let sealed_for: [&[u8]; 2] = [self.caller.user.bytes(), def.name.as_bytes()];
-        let cursors = &self.calls.inner.cursors;
-        let place = shape::unseal(cursors, &sealed_for, lifted.cursor.as_deref())
-            .map_err(Failure::Arguments)?;
+        let place = shape::unseal(
+            &self.calls.inner.cursors,
+            &sealed_for,
+            lifted.cursor.as_deref(),
+        )
+        .map_err(Failure::Arguments)?;
         if let Some(inner) = &place.inner {
             arguments.insert("cursor".to_owned(), Value::String(inner.clone()));
         }
+        // A dry run does nothing that could happen twice.
+        let key = lifted
+            .idempotency_key
+            .as_deref()
+            .filter(|_| !lifted.dry_run);
+        // Nor anything that a person would have to agree to.
+        let wanted = wanted.filter(|_| !lifted.dry_run);
+        let Some(key) = key else {
+            let output = self
+                .execute(integration, def, arguments, &lifted, None, wanted)
+                .await?;
+            return Ok(self.shaped(def, output, place, &lifted));
+        };
+        let exact = json!([lifted.account, arguments]);
+        let exact = arguments::canonical(&exact);
+        match idempotency::claim(self, def.name, key, &exact).await? {
+            Claim::Before(first) => Ok(self.replay(integration, *first)),
+            Claim::Ours(held) => {
+                let native = idempotency::native(self.caller, def.name, key);
+                let beat = held.beat();
+                self.held = Some(held);
+                let answered = tokio::select! {
+                    biased;
+                    answered = self.execute(integration, def, arguments, &lifted, Some(native), wanted) => answered,
+                    never = beat => match never {},
+                };
+                self.release(def, answered, place, &lifted).await
+            }
+        }
+    }
+
+    /// The tool's own work.
+    async fn execute(
+        &mut self,
+        integration: &'static Integration,
+        def: &'static ToolDef,
+        arguments: Map<String, Value>,
+        lifted: &Lifted,
+        idempotency_key: Option<String>,
+        wanted: Option<Wanted>,
+    ) -> Result<Output, Failure> {
+        let ask = wanted.map(|wanted| Ask {
+            wanted,
+            tool: def.name,
+            arguments: &arguments,
+        });
         let wish = Wish {
             account: lifted.account.as_deref(),
             needs: def.scopes,
             effect: def.effect,
             dry_run: lifted.dry_run,
+            idempotency_key,
+            ask,
             max_chars: lifted.max_chars,
+            outward: (def.outward && !lifted.dry_run).then_some(def.name),
         };
         let cx = self.open(integration, wish).await?;
-        let output = self
+        let answered = self
             .guarded((def.call)(&cx, Value::Object(arguments)))
-            .await?;
-        let pages = arguments::pages(def);
-        Ok(shape::output(
+            .await;
+        match answered {
+            Ok(output) => Ok(output),
+            Err(failure) => Err(self.after_consent(failure).await),
+        }
+    }
+
+    fn shaped(
+        &self,
+        def: &ToolDef,
+        output: Output,
+        place: shape::Place,
+        lifted: &Lifted,
+    ) -> Output {
+        shape::output(
             output,
             place,
             lifted.max_chars,
-            pages,
-            cursors,
-            &sealed_for,
-        ))
+            arguments::pages(def),
+            &self.calls.inner.cursors,
+            &[self.caller.user.bytes(), def.name.as_bytes()],
+        )
+    }
+
+    /// Ends the hold on the idempotency key as the work ended.
+    async fn release(
+        &mut self,
+        def: &ToolDef,
+        answered: Result<Output, Failure>,
+        place: shape::Place,
+        lifted: &Lifted,
+    ) -> Result<Output, Failure> {
+        let held = self.held.take();
+        match answered {
+            Ok(output) => {
+                let output = self.shaped(def, output, place, lifted);
+                if let (Some(held), Some(about)) = (held, &self.about) {
+                    held.worked(about.connection, &about.account, &output).await;
+                }
+                Ok(output)
+            }
+            Err(failure) => {
+                if let Some(held) = held {
+                    held.failed().await;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Answers what an earlier call answered.
+    fn replay(&mut self, integration: &'static Integration, first: First) -> Output {
+        self.replayed = Some(first.call);
+        self.pending.connection(first.connection, &first.account);
+        self.about = Some(About {
+            integration,
+            connection: first.connection,
+            account: first.account,
+        });
+        first.output
     }
 
     /// Runs integration code so that it can neither hang, nor outlive its caller, nor take the process down.
@@ -221,9 +358,17 @@ impl<'a> Run<'a> {
             pending,
             about,
             client,
+            replayed,
+            approval,
+            counted,
             ..
         } = self;
         let usage = client.as_ref().map(ProviderClient::usage);
+        if let (Err(_), Some(counted)) = (&answered, counted)
+            && usage.map_or(0, Usage::requests) == 0
+        {
+            counted.take_back(calls).await;
+        }
         let status = usage.and_then(Usage::status);
         let told = answered.map_err(|failure| {
             let error = failure.explain(call, about.as_ref());
@@ -236,13 +381,20 @@ impl<'a> Run<'a> {
             Ok(answer) => ("ok", items(answer)),
             Err(error) => (error.code.as_str(), 0),
         };
+        let mut detail = json!({ "items": items });
+        if let Some(first) = replayed {
+            detail["replayed"] = json!(first);
+        }
+        if let Some(approval) = approval {
+            detail["approval"] = json!(approval);
+        }
         let outcome = Outcome {
             code,
             duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             upstream_requests: usage.map_or(0, Usage::requests),
             upstream_status: status,
             bytes_in: usage.map_or(0, Usage::bytes),
-            detail: Some(json!({ "items": items })),
+            detail: Some(detail),
             ..Outcome::default()
         };
         if let Err(unwritten) = calls.inner.audit.finish(pending, outcome).await {

@@ -53,6 +53,7 @@ impl Calls {
             call,
             integration: None,
             account,
+            replayed: None,
             output,
         })
     }

@@ -6,6 +6,7 @@ mod audit;
 mod demo;
 mod output;
 mod people;
+mod policy;
 mod serving;
 mod tour;
 
@@ -54,6 +55,12 @@ enum Command {
     /// Switches of integrations.
     #[command(subcommand)]
     Integrations(admin::Integrations),
+    /// Switches of toolsets.
+    #[command(subcommand)]
+    Toolsets(policy::Toolsets),
+    /// What the organization allows.
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Connected accounts.
     #[command(subcommand)]
     Connections(admin::Connections),
@@ -122,6 +129,12 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
             with_app(&config, async |app| Box::pin(command.run(app)).await).await
         }
         Command::Integrations(command) => {
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
+        }
+        Command::Toolsets(command) => {
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
+        }
+        Command::Policy(command) => {
             with_app(&config, async |app| Box::pin(command.run(app)).await).await
         }
         Command::Connections(command) => {

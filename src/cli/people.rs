@@ -104,7 +104,7 @@ pub(super) enum Tokens {
 }
 
 /// Scopes that mean something here.
-fn read_scopes(words: &str) -> anyhow::Result<Scopes> {
+pub(super) fn read_scopes(words: &str) -> anyhow::Result<Scopes> {
     let scopes = Scopes::parse(words).map_err(|word| {
         anyhow!(
             "{word:?} is no scope; there are tools:read, tools:write, audit:read and integration:<ID>"

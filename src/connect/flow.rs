@@ -506,6 +506,7 @@ impl Connections {
             granted: row.scopes.clone().map_or(Granted::Unknown, Granted::Scopes),
             records: Records::new(self.inner.store.clone(), row.id, self.inner.clock.clone()),
             now: self.inner.clock.now(),
+            idempotency_key: None,
             dry_run: false,
             max_chars: 24_000,
             progress: Progress::default(),

@@ -1,12 +1,12 @@
 //! What a tool answers: one envelope for all tools, so that clients learn it once.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::args::Cursor;
 
 /// The answer of a tool. `calls` caps it and seals the cursor; the faces add the account and links.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Output {
     /// The records, most relevant first.
     pub items: Vec<Item>,
@@ -21,15 +21,15 @@ pub struct Output {
 }
 
 /// One record: how to name it, open it and read it as a context block, and its fields.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Item {
     /// The provider's id, as other tools take it.
     pub id: String,
     /// The provider's own page of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// The context block of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uri: Option<String>,
     /// The data. Never holds `id`, `url` or `uri`.
     #[serde(flatten)]

@@ -36,7 +36,7 @@ pub fn input_schema(def: &ToolDef) -> Map<String, Value> {
     let pages = properties.contains_key("cursor");
     properties.insert(
         "account".to_owned(),
-        json!({ "type": "string", "description": "which account" }),
+        json!({ "type": "string", "description": "which" }),
     );
     if def.effect.is_read() || pages {
         properties.insert(
@@ -45,10 +45,8 @@ pub fn input_schema(def: &ToolDef) -> Map<String, Value> {
         );
     }
     if !def.effect.is_read() {
-        properties.insert(
-            "dry_run".to_owned(),
-            json!({ "type": "boolean", "description": "preview only" }),
-        );
+        properties.insert("dry_run".to_owned(), json!({ "type": "boolean" }));
+        properties.insert("idempotency_key".to_owned(), json!({ "type": "string" }));
     }
     let mut schema = Map::new();
     schema.insert("type".to_owned(), json!("object"));
@@ -264,7 +262,7 @@ mod tests {
                     "detail": { "type": "string", "enum": ["ids", "summary", "full"], "description": "How much of each record to return." },
                     "limit": { "type": "integer", "minimum": 1, "maximum": 50, "default": 10 },
                     "cursor": { "type": "string" },
-                    "account": { "type": "string", "description": "which account" },
+                    "account": { "type": "string", "description": "which" },
                     "max_chars": { "type": "integer", "minimum": 1000, "maximum": 96000, "description": "size cap" }
                 },
                 "required": ["query"],

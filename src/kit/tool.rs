@@ -125,6 +125,9 @@ pub trait Tool: DeserializeOwned + JsonSchema + Send + 'static {
     const SCOPES: Needs;
     /// What the audit log keeps of the arguments.
     const AUDIT: AuditArgs = AuditArgs::NONE;
+    /// Whether a call reaches people outside who cannot be un-reached: mail that is sent, comments that notify, money that
+    /// is paid back. Organizations cap how many of these a day may see.
+    const OUTWARD: bool = false;
 
     /// Does it. With `cx.dry_run` a write answers the exact changes and makes none.
     fn call(self, cx: &Cx) -> impl Future<Output = Result<Output, ToolError>> + Send;
@@ -145,6 +148,8 @@ pub struct ToolDef {
     pub scopes: Needs,
     /// See [`Tool::AUDIT`].
     pub audit: AuditArgs,
+    /// See [`Tool::OUTWARD`].
+    pub outward: bool,
     /// The input's schema as derived; `description` at its root is the tool's.
     pub schema: fn() -> schemars::Schema,
     /// Does it.
@@ -160,6 +165,7 @@ impl ToolDef {
             effect: T::EFFECT,
             scopes: T::SCOPES,
             audit: T::AUDIT,
+            outward: T::OUTWARD,
             schema: || {
                 schemars::generate::SchemaSettings::draft2020_12()
                     .with(|settings| {
@@ -206,6 +212,9 @@ pub struct Cx {
     pub now: Timestamp,
     /// Whether a write should only tell what it would do.
     pub dry_run: bool,
+    /// A word that is the same for every repetition of this write by the same person, and different for any other one;
+    /// for providers that refuse or replay a repetition themselves. `None` when the caller gave no `idempotency_key`.
+    pub idempotency_key: Option<String>,
     /// How many characters of text the caller wants at most; tools that fetch text stop there.
     pub max_chars: usize,
     /// Tells the caller how far long work has come.

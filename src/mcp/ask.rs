@@ -1,14 +1,16 @@
-//! Asking the person to connect an account in the middle of a request, by the means the client has.
+//! Asking the person for what only they can do in the middle of a request, by the means the client has: to connect an
+//! account, or to say yes to a call that a rule asks about.
 //!
 //! | Client | Means |
 //! |---|---|
 //! | 2026-07-28 with URL elicitation | the request is answered with "input required"; the client shows the link, then repeats it |
-//! | 2025-11-25 with URL elicitation | error -32042 with the link, and a notification once the account is there |
+//! | 2025-11-25 with URL elicitation | error -32042 with the link, and a notification once it is done |
 //! | any other | the failure itself, with the link in it |
 //!
 //! Between two rounds the client carries a [`Pending`], signed and bound to the person, the request and its arguments. That
-//! somebody accepted only means that they opened the link: the account is there when `calls` says so, and until then the
-//! client is asked to come back without a new question.
+//! somebody accepted only means that they opened the link: it is done when `calls` says so, and until then the client is
+//! asked to come back without a new question. The state carries no permission: what a repeated request may do, `calls`
+//! finds in its own rows.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -27,17 +29,15 @@ use tokio::time::Instant;
 
 use super::Server;
 use crate::caller::Caller;
-use crate::calls::{Action, CallError};
-use crate::ids::CallId;
+use crate::calls::{Action, CallError, canonical};
+use crate::ids::{ApprovalId, CallId};
 use crate::kit::error::Code;
 
 /// "URL elicitation required" of MCP 2025-11-25.
 const URL_ELICITATION_REQUIRED: ErrorCode = ErrorCode(-32042);
-/// The name of our question in `inputRequests`.
-const QUESTION: &str = "connect";
 /// How long a round stays answerable.
 const STATE_LIFE: Duration = Duration::from_mins(10);
-/// How long one round waits for the account.
+/// How long one round waits for the person.
 const WAIT: Duration = Duration::from_secs(20);
 /// Rounds of waiting before the failure is final; together with [`WAIT`] about as long as [`STATE_LIFE`].
 const MAX_ROUNDS: u8 = 30;
@@ -48,9 +48,37 @@ struct Pending {
     /// The refused call that led to the question.
     call: CallId,
     code: String,
-    integration: String,
+    about: About,
     accepted: bool,
     rounds: u8,
+}
+
+/// What the person is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Question {
+    /// To connect an account.
+    Connect,
+    /// To look at a call and say yes or no.
+    Approve,
+}
+
+impl Question {
+    /// Its name in `inputRequests`.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Approve => "approve",
+        }
+    }
+}
+
+/// A question and its object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct About {
+    question: Question,
+    /// The integration or the tool, for the sentence after a no.
+    name: String,
 }
 
 /// A request that may be asked about, as its state is bound to it.
@@ -103,8 +131,8 @@ fn means(cx: &RequestContext<RoleServer>) -> Means {
     }
 }
 
-/// Runs `attempt`, and asks for the missing account when that is why it failed.
-pub(super) async fn with_account<T, F>(
+/// Runs `attempt`, and asks the person when that is what it lacks.
+pub(super) async fn with_person<T, F>(
     server: &Server,
     cx: &RequestContext<RoleServer>,
     caller: &Caller,
@@ -125,7 +153,7 @@ where
     if let Some(pending) = pending.as_mut().filter(|pending| !pending.accepted) {
         match request
             .responses
-            .and_then(|responses| responses.get(QUESTION))
+            .and_then(|responses| responses.get(pending.about.question.name()))
             .and_then(|response| response.get("action"))
             .and_then(Value::as_str)
         {
@@ -134,15 +162,15 @@ where
             _ => {}
         }
     }
-    // Before the attempt, so that an account that arrives meanwhile is noticed.
-    let mut events = server.0.calls.events(caller);
+    // Before the attempt, so that what happens meanwhile is noticed.
+    let mut events = server.0.calls.events_and_decisions(caller);
     let mut error = match attempt().await {
         Ok(done) => return Outcome::Done(done),
         Err(error) => error,
     };
     if let Some(mut pending) = pending.filter(|pending| pending.accepted) {
         let deadline = Instant::now() + WAIT;
-        while wants_account(&error) {
+        while wanted(&error).is_some() {
             tokio::select! {
                 more = events.changed() => {
                     if !more {
@@ -158,7 +186,7 @@ where
             }
         }
         pending.rounds = pending.rounds.saturating_add(1);
-        if wants_account(&error) {
+        if wanted(&error).is_some() {
             if pending.rounds >= MAX_ROUNDS {
                 let url = link(server, caller, &error).await;
                 return Outcome::Failed(error, url);
@@ -185,21 +213,21 @@ async fn question<T>(
         return Outcome::Failed(error, None);
     };
     let url = server.0.calls.link(caller, action).await;
-    let integration = match action {
-        Action::Connect(integration) | Action::Reconnect(integration, _)
-            if wants_account(&error) =>
-        {
-            *integration
-        }
-        Action::Connect(_) | Action::Reconnect(..) | Action::Open(_) => {
-            return Outcome::Failed(error, Some(url));
-        }
+    let Some(wanted) = wanted(&error) else {
+        return Outcome::Failed(error, Some(url));
     };
     match means(cx) {
         Means::Text => Outcome::Failed(error, Some(url)),
         Means::UrlError => {
             let id = error.call.to_string();
-            tell_when_connected(server, caller, cx.peer.clone(), request.name, id.clone());
+            tell_when_done(
+                server,
+                caller,
+                cx.peer.clone(),
+                request.name,
+                wanted,
+                id.clone(),
+            );
             Outcome::Refused(ErrorData::new(
                 URL_ELICITATION_REQUIRED,
                 error.message.clone(),
@@ -212,7 +240,13 @@ async fn question<T>(
             let pending = Pending {
                 call: error.call,
                 code: error.code.as_str().to_owned(),
-                integration: integration.to_owned(),
+                about: About {
+                    question: wanted.question(),
+                    name: match wanted {
+                        Wanted::Account(integration) => integration.to_owned(),
+                        Wanted::Approval(_) => request.name.to_owned(),
+                    },
+                },
                 accepted: false,
                 rounds: 0,
             };
@@ -226,7 +260,8 @@ async fn question<T>(
                 url,
                 elicitation_id: error.call.to_string(),
             });
-            let questions = [(QUESTION.to_owned(), InputRequest::Elicitation(question))];
+            let name = wanted.question().name().to_owned();
+            let questions = [(name, InputRequest::Elicitation(question))];
             Outcome::InputRequired(InputRequiredResult::new(
                 Some(questions.into_iter().collect()),
                 Some(state),
@@ -250,6 +285,7 @@ impl Pending {
             Code::ConnectionMissing,
             Code::ReauthRequired,
             Code::InsufficientScope,
+            Code::ApprovalRequired,
         ]
         .into_iter()
         .find(|code| code.as_str() == self.code)
@@ -257,10 +293,16 @@ impl Pending {
         CallError {
             call: self.call,
             code,
-            message: format!(
-                "the person declined to connect {}; go on without it, or ask them first",
-                self.integration
-            ),
+            message: match self.about.question {
+                Question::Connect => format!(
+                    "the person declined to connect {}; go on without it, or ask them first",
+                    self.about.name
+                ),
+                Question::Approve => format!(
+                    "the person did not want to approve {}; go on without it, or ask them first",
+                    self.about.name
+                ),
+            },
             retry_after_s: None,
             missing_scopes: Vec::new(),
             choices: Vec::new(),
@@ -270,41 +312,60 @@ impl Pending {
     }
 }
 
-/// Whether a connected account is what is missing.
-fn wants_account(error: &CallError) -> bool {
-    matches!(
+/// What only the person can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// Connect an account of this integration.
+    Account(&'static str),
+    /// Say yes or no to this.
+    Approval(ApprovalId),
+}
+
+impl Wanted {
+    const fn question(self) -> Question {
+        match self {
+            Self::Account(_) => Question::Connect,
+            Self::Approval(_) => Question::Approve,
+        }
+    }
+}
+
+/// What the call lacks that the person can give; `None` when it failed for another reason.
+fn wanted(error: &CallError) -> Option<Wanted> {
+    let of_account = matches!(
         error.code,
         Code::ConnectionMissing | Code::ReauthRequired | Code::InsufficientScope
-    ) && matches!(
-        error.action,
-        Some(Action::Connect(_) | Action::Reconnect(..))
-    )
+    );
+    match error.action.as_ref()? {
+        Action::Connect(integration) | Action::Reconnect(integration, _) => {
+            of_account.then_some(Wanted::Account(integration))
+        }
+        Action::Approve(id) => Some(Wanted::Approval(*id)),
+        Action::Open(_) => None,
+    }
 }
 
 /// Tells a 2025-11-25 client when it makes sense to repeat the request.
-fn tell_when_connected(
+fn tell_when_done(
     server: &Server,
     caller: &Caller,
     peer: Peer<RoleServer>,
     name: &str,
+    wanted: Wanted,
     elicitation: String,
 ) {
     let (server, caller, name) = (server.clone(), caller.clone(), name.to_owned());
-    let mut events = server.0.calls.events(&caller);
+    let mut events = server.0.calls.events_and_decisions(&caller);
     let wait = async move {
         loop {
             if !events.changed().await {
                 return;
             }
-            let Ok(catalogue) = server.0.calls.catalogue(&caller).await else {
-                continue;
+            let is_done = match wanted {
+                Wanted::Account(_) => is_usable(&server, &caller, &name).await,
+                Wanted::Approval(id) => !server.0.calls.is_waiting(id).await,
             };
-            let usable = catalogue.tools.iter().any(|(_, def)| def.name == name)
-                || catalogue
-                    .blocks
-                    .iter()
-                    .any(|(_, def)| def.matches(&name).is_some());
-            if usable {
+            if is_done {
                 let told = CustomNotification::new(
                     "notifications/elicitation/complete",
                     Some(json!({ "elicitationId": elicitation })),
@@ -320,11 +381,21 @@ fn tell_when_connected(
     tokio::spawn(tokio::time::timeout(STATE_LIFE, wait));
 }
 
+/// Whether the tool or block is offered to this person now.
+async fn is_usable(server: &Server, caller: &Caller, name: &str) -> bool {
+    let Ok(catalogue) = server.0.calls.catalogue(caller).await else {
+        return false;
+    };
+    catalogue.tools.iter().any(|(_, def)| def.name == name)
+        || catalogue
+            .blocks
+            .iter()
+            .any(|(_, def)| def.matches(name).is_some())
+}
+
 /// What a state is bound to: the same person repeating the same request.
 fn binding(caller: &Caller, request: &Request<'_>) -> String {
-    let mut canonical = String::new();
-    write_sorted(request.arguments, &mut canonical);
-    let digest = Sha256::digest(canonical.as_bytes());
+    let digest = Sha256::digest(canonical(request.arguments).as_bytes());
     let mut text = format!(
         "{}|{}|{}|{}|",
         caller.org, caller.user, request.method, request.name
@@ -334,35 +405,6 @@ fn binding(caller: &Caller, request: &Request<'_>) -> String {
         let _ = write!(text, "{byte:02x}");
     }
     text
-}
-
-/// JSON with sorted keys: clients may write a repeated request's arguments in another order.
-fn write_sorted(value: &Value, out: &mut String) {
-    match value {
-        Value::Object(map) => {
-            let mut keys: Vec<&String> = map.keys().collect();
-            keys.sort_unstable();
-            out.push('{');
-            for key in keys {
-                out.push_str(&Value::String(key.clone()).to_string());
-                out.push(':');
-                write_sorted(&map[key], out);
-                out.push(',');
-            }
-            out.push('}');
-        }
-        Value::Array(list) => {
-            out.push('[');
-            for item in list {
-                write_sorted(item, out);
-                out.push(',');
-            }
-            out.push(']');
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            out.push_str(&value.to_string());
-        }
-    }
 }
 
 fn seal(states: &RequestStateCodec, binding: &str, pending: &Pending) -> Result<String, ErrorData> {
@@ -422,7 +464,10 @@ mod tests {
         Pending {
             call: CallId::new(Timestamp::from_micros(0)),
             code: "reauth_required".to_owned(),
-            integration: "github".to_owned(),
+            about: About {
+                question: Question::Connect,
+                name: "github".to_owned(),
+            },
             accepted: true,
             rounds: 3,
         }
@@ -492,13 +537,19 @@ mod tests {
     }
 
     #[test]
-    fn only_a_missing_account_is_asked_for() {
+    fn only_what_the_person_can_give_is_asked_for() {
         let mut error = pending().declined();
         assert_eq!(error.code, Code::ReauthRequired);
-        assert!(!wants_account(&error));
+        assert_eq!(wanted(&error), None);
         error.action = Some(Action::Connect("github"));
-        assert!(wants_account(&error));
+        assert_eq!(wanted(&error), Some(Wanted::Account("github")));
         error.code = Code::RateLimited;
-        assert!(!wants_account(&error));
+        assert_eq!(wanted(&error), None);
+        let id = ApprovalId::new(Timestamp::from_micros(0));
+        error.code = Code::ApprovalRequired;
+        error.action = Some(Action::Approve(id));
+        assert_eq!(wanted(&error), Some(Wanted::Approval(id)));
+        error.action = Some(Action::Open("https://x.test".to_owned()));
+        assert_eq!(wanted(&error), None);
     }
 }

@@ -24,8 +24,14 @@ pub(super) fn answer(answer: Answer) -> CallToolResult {
         call,
         integration,
         account,
-        output,
+        replayed,
+        mut output,
     } = answer;
+    if let Some(first) = replayed {
+        output.warnings.push(format!(
+            "nothing was done now: this is what the first call with this idempotency_key answered ({first})"
+        ));
+    }
     let full: Vec<String> = if output.truncated {
         output
             .items
@@ -48,7 +54,10 @@ pub(super) fn answer(answer: Answer) -> CallToolResult {
         )
     });
     let structured = envelope(account, output, &full);
-    let meta = provenance(integration.map(|integration| integration.id), call);
+    let mut meta = provenance(integration.map(|integration| integration.id), call);
+    if let Some(first) = replayed {
+        meta.insert("workbench-mcp/replayed".to_owned(), json!(first));
+    }
     let mut content = vec![ContentBlock::Text(
         TextContent::new(structured.to_string()).with_meta(meta.clone()),
     )];
@@ -237,6 +246,7 @@ mod tests {
             call: call(),
             integration: integrations::ALL.first().copied(),
             account: "octocat".to_owned(),
+            replayed: None,
             output,
         });
         let structured = result.structured_content.clone().unwrap();

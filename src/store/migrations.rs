@@ -28,6 +28,18 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("migrations/0002_audit.sqlite.sql"),
         postgres: include_str!("migrations/0002_audit.postgres.sql"),
     },
+    Step {
+        version: 5,
+        name: "rules",
+        sqlite: include_str!("migrations/0005_rules.sqlite.sql"),
+        postgres: include_str!("migrations/0005_rules.postgres.sql"),
+    },
+    Step {
+        version: 6,
+        name: "approvals",
+        sqlite: include_str!("migrations/0006_approvals.sqlite.sql"),
+        postgres: include_str!("migrations/0006_approvals.postgres.sql"),
+    },
 ];
 
 fn migrator(sql: fn(&Step) -> &'static str) -> Migrator {

@@ -58,6 +58,7 @@ macro_rules! on {
     };
 }
 
+mod approvals;
 mod apps;
 mod audit;
 mod changes;
@@ -65,15 +66,18 @@ mod connections;
 mod error;
 mod flows;
 mod grants;
+mod idempotency;
 mod keys;
 mod leases;
 mod migrations;
 mod records;
 mod refresh;
+mod rules;
 mod sessions;
 mod url;
 mod users;
 
+pub use approvals::{ApprovalRow, ApprovalState, Asked};
 pub use apps::AppRow;
 pub use audit::{AuditCheckpointRow, AuditHead, AuditJoined, AuditPayload, AuditQuery, AuditRow};
 pub use changes::Change;
@@ -81,9 +85,11 @@ pub use connections::{ConnectionRow, Status};
 pub use error::StoreError;
 pub use flows::FlowRow;
 pub use grants::{GrantKind, GrantRow};
+pub use idempotency::{OnceKey, OnceRow, OnceState};
 pub use keys::{DataKeyRow, KeyRow};
 pub use records::{Record, RecordHead, Records};
 pub use refresh::{Failed, Rotated};
+pub use rules::{CapRow, CountRow, PolicyChange, PolicyRows, RuleRow};
 pub use sessions::McpSessionRow;
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 pub use users::{OrgRow, UserRow};

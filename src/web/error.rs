@@ -5,6 +5,7 @@ use http::StatusCode;
 
 use crate::auth::AuthError;
 use crate::connect::{ConnectError, FlowError};
+use crate::rulebook::RulebookError;
 use crate::store::StoreError;
 
 /// Why a page cannot be shown.
@@ -25,6 +26,12 @@ pub enum Error {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
+        Self::Internal(Box::new(error))
+    }
+}
+
+impl From<RulebookError> for Error {
+    fn from(error: RulebookError) -> Self {
         Self::Internal(Box::new(error))
     }
 }

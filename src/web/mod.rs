@@ -4,12 +4,14 @@
 //! This module decides nothing about tools: it authenticates and hands on.
 
 mod accounts;
+mod approvals;
 mod assets;
 mod bearer;
 mod connecting;
 mod error;
 mod operations;
 mod pages;
+mod policy;
 mod session;
 
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use crate::calls::Calls;
 use crate::connect::Connections;
 use crate::links::Links;
 use crate::mcp;
+use crate::rulebook::Rulebook;
 
 pub use error::Error;
 
@@ -46,6 +49,8 @@ pub struct Web {
     pub auth: Auth,
     /// Connecting accounts.
     pub connections: Connections,
+    /// What the organization allows.
+    pub rulebook: Rulebook,
     /// What pages show of accounts.
     pub calls: Calls,
     /// Our own addresses.
@@ -85,7 +90,13 @@ pub fn router(web: Web) -> Router {
             get(connecting::explain).post(connecting::start),
         )
         .route("/oauth/callback/{provider}", get(connecting::callback))
+        .route("/approvals", get(approvals::inbox))
+        .route(
+            "/approvals/{id}",
+            get(approvals::question).post(approvals::decide),
+        )
         .route("/connected/{flow}", get(connecting::outcome))
+        .merge(policy::routes())
         .fallback(error::not_found)
         .layer(DefaultBodyLimit::max(FORM_BYTES))
         .layer(middleware::from_fn(pages::guard));

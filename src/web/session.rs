@@ -15,6 +15,7 @@ use super::error::Error;
 use super::pages::{Page, show};
 use crate::auth::AuthError;
 use crate::caller::Caller;
+use crate::ids::ApprovalId;
 use crate::integrations;
 
 /// A request of somebody who is signed in. Anybody else is sent to sign in, and comes back afterwards.
@@ -47,6 +48,12 @@ fn sign_in_first(web: &Web, next: &str) -> Response {
 /// Where a sign-in may lead: a page of ours from a fixed list, else the accounts. Never an address from outside.
 fn local(next: &str) -> String {
     let (path, query) = next.split_once('?').unwrap_or((next, ""));
+    let approval = path
+        .strip_prefix("/approvals/")
+        .is_some_and(|id| id.parse::<ApprovalId>().is_ok());
+    if path == "/approvals" || approval {
+        return path.to_owned();
+    }
     let known = path
         .strip_prefix("/connect/")
         .is_some_and(|id| integrations::integration(id).is_some());
@@ -240,6 +247,12 @@ mod tests {
             ("/connect/github?reconnect=x", "/connect/github"),
             ("/connect/nothing", "/connections"),
             ("/connections", "/connections"),
+            ("/approvals", "/approvals"),
+            (
+                "/approvals/apr_01890a5d00007000800000000000000a?x=y",
+                "/approvals/apr_01890a5d00007000800000000000000a",
+            ),
+            ("/approvals/../x", "/connections"),
             ("", "/connections"),
             ("//evil.test", "/connections"),
             ("/\\evil.test", "/connections"),

@@ -46,8 +46,8 @@ const TOOL_TOKENS: usize = 260;
 /// The largest sum over the tools of one integration, in tokens of four bytes.
 const INTEGRATION_TOKENS: usize = 3_500;
 
-/// Arguments that mean the same everywhere and whose names and bounds say it all.
-const SELF_EXPLANATORY: &[&str] = &["cursor", "limit"];
+/// Arguments that mean the same everywhere and whose names and bounds say it all. The server's instructions explain them.
+const SELF_EXPLANATORY: &[&str] = &["cursor", "limit", "dry_run", "idempotency_key"];
 
 fn tools() -> impl Iterator<Item = (&'static Integration, &'static ToolDef)> {
     integrations::ALL

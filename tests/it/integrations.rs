@@ -158,6 +158,7 @@ async fn context(store: &Store, integration: &'static Integration, case: &Case) 
             .map_or(Granted::Unknown, Granted::Scopes),
         records,
         now: NOW,
+        idempotency_key: None,
         dry_run: case.dry_run,
         max_chars: 24_000,
         progress: Progress::default(),

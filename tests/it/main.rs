@@ -9,6 +9,7 @@
     reason = "a test says what went wrong by failing"
 )]
 
+mod approvals;
 mod audit;
 mod bad_input;
 mod catalogue;
@@ -22,6 +23,7 @@ mod isolation;
 mod mcp;
 mod mcp_json;
 mod refresh;
+mod rules;
 mod sandbox;
 mod secrets;
 mod store;

@@ -29,6 +29,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "ids",
             "clock",
             "caller::Role",
+            "caller::Approver",
             "caller::Scopes",
             "vault::Sealed",
             "vault::WrappedDataKey",
@@ -51,7 +52,24 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("audit", &["ids", "clock", "caller", "store", "vault"]),
     // Tells other processes through the store what changed.
     ("changes", &["clock", "ids", "store"]),
-    ("policy", &["caller", "kit"]),
+    // Rules and groups are named by their ids.
+    ("policy", &["caller", "ids", "kit"]),
+    // Rules are read from rows, checked against what there is, recorded and told to other processes.
+    (
+        "rulebook",
+        &[
+            "turns",
+            "ids",
+            "clock",
+            "caller",
+            "store",
+            "kit",
+            "integrations",
+            "policy",
+            "audit",
+            "changes",
+        ],
+    ),
     // A person who loses access is forgotten by every process: changes.
     (
         "auth",
@@ -65,6 +83,13 @@ const IMPORTS: &[(&str, &[&str])] = &[
         &[
             "turns", "ids", "clock", "caller", "links", "store", "vault", "kit", "audit",
             "changes", "faults",
+        ],
+    ),
+    // A question keeps its arguments sealed: vault. Who waits for the answer is told on every replica: changes.
+    (
+        "approvals",
+        &[
+            "ids", "clock", "caller", "store", "vault", "audit", "changes",
         ],
     ),
     // Rotation seals again what `connect` sealed.
@@ -83,6 +108,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "kit",
             "integrations",
             "policy",
+            "rulebook",
+            "approvals",
             "audit",
             "connect",
             "changes",
@@ -115,6 +142,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "auth",
             "connect",
             "policy",
+            "approvals",
+            "rulebook",
             "audit",
             "calls",
             "mcp",

@@ -139,7 +139,7 @@ mod tests {
         for tool in INTEGRATION.tools() {
             let schema = crate::kit::schema::input_schema(tool);
             let mut properties = schema["properties"].as_object().unwrap().clone();
-            for shared in ["account", "max_chars", "dry_run"] {
+            for shared in ["account", "max_chars", "dry_run", "idempotency_key"] {
                 properties.remove(shared);
             }
             let words = crate::kit::schema::description(tool);

@@ -93,6 +93,8 @@ impl Tool for ProposeChange {
         plain: &["repo", "base", "branch", "draft"],
         dropped: &["files", "body"],
     };
+    /// A pull request sends mail to whoever watches the repository.
+    const OUTWARD: bool = true;
 
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
         self.check(cx)?;

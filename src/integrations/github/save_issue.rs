@@ -77,6 +77,8 @@ impl Tool for SaveIssue {
         plain: &["repo", "number", "state"],
         dropped: &["body", "comment"],
     };
+    /// Whoever watches the repository, is assigned or is mentioned gets mail.
+    const OUTWARD: bool = true;
 
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
         match self.number {

@@ -75,6 +75,8 @@ pub struct Usage {
     requests: AtomicU32,
     bytes: AtomicU64,
     status: AtomicU32,
+    /// Requests that do not only read, less those that certainly changed nothing.
+    changes: AtomicU32,
 }
 
 impl Usage {
@@ -86,6 +88,16 @@ impl Usage {
     /// Bytes of answers read, after decompression.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request may have changed something: one that does not only read was sent, and the provider did not
+    /// refuse it outright (a status of 400 to 499 other than 408). True while such a request is under way.
+    pub fn may_have_changed(&self) -> bool {
+        self.changes.load(Ordering::Relaxed) > 0
+    }
+
+    fn changed_nothing(&self) {
+        self.changes.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// The last answer's status; `None` before there was one.
@@ -324,6 +336,9 @@ impl Request {
         let mut attempt = 1;
         loop {
             inner.usage.requests.fetch_add(1, Ordering::Relaxed);
+            if !self.safe {
+                inner.usage.changes.fetch_add(1, Ordering::Relaxed);
+            }
             let mut request = inner
                 .http
                 .request(self.method.clone(), url.clone())
@@ -351,6 +366,9 @@ impl Request {
             let answer = match outcome {
                 Ok(answer) => answer,
                 Err(broken) => {
+                    if !self.safe && broken.unsent {
+                        inner.usage.changed_nothing();
+                    }
                     // A request that never left may be sent again whatever it does; one that did, only if it reads.
                     if attempt < ATTEMPTS && broken.passing && (self.safe || broken.unsent) {
                         tokio::time::sleep(backoff(attempt)).await;
@@ -363,6 +381,9 @@ impl Request {
             let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
             if status.is_success() || status == StatusCode::NOT_MODIFIED {
                 return Ok(answer);
+            }
+            if !self.safe && status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT {
+                inner.usage.changed_nothing();
             }
             if status.is_redirection() {
                 hops += 1;

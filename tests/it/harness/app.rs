@@ -21,6 +21,7 @@ use workbench_mcp::config::Config;
 use workbench_mcp::connect::Connections;
 use workbench_mcp::ids::OrgId;
 use workbench_mcp::integrations;
+use workbench_mcp::rulebook::Rulebook;
 use workbench_mcp::sandbox::{
     Command, Control, Fault, Mode, Options, Place, Report, Sandbox, Settings, Tokens,
 };
@@ -147,6 +148,7 @@ impl World {
         let app = App::start(&config, self.clock.clone()).await?;
         let stop = CancellationToken::new();
         let stopped = stop.clone();
+        let rulebook = app.rulebook.clone();
         let (store, auth, audit, connections, org) = (
             app.store.clone(),
             app.auth.clone(),
@@ -164,6 +166,7 @@ impl World {
             auth,
             audit,
             connections,
+            rulebook,
             org,
             stop,
             serving,
@@ -229,6 +232,7 @@ pub struct TestApp {
     pub auth: Auth,
     pub audit: AuditLog,
     pub connections: Connections,
+    pub rulebook: Rulebook,
     pub org: OrgId,
     stop: CancellationToken,
     serving: JoinHandle<()>,

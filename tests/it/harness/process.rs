@@ -21,7 +21,7 @@ pub struct Process {
     lines: watch::Receiver<usize>,
 }
 
-fn binary(settings: &BTreeMap<String, String>, arguments: &[&str]) -> Command {
+pub fn binary(settings: &BTreeMap<String, String>, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_workbench-mcp"));
     for (name, _) in std::env::vars() {
         if name.starts_with("WORKBENCH_") || name == "FAULT" {
