@@ -28,6 +28,12 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("migrations/0002_audit.sqlite.sql"),
         postgres: include_str!("migrations/0002_audit.postgres.sql"),
     },
+    Step {
+        version: 3,
+        name: "door",
+        sqlite: include_str!("migrations/0003_door.sqlite.sql"),
+        postgres: include_str!("migrations/0003_door.postgres.sql"),
+    },
 ];
 
 fn migrator(sql: fn(&Step) -> &'static str) -> Migrator {

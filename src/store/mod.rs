@@ -60,9 +60,12 @@ macro_rules! on {
 
 mod apps;
 mod audit;
+mod authorizations;
 mod changes;
+mod clients;
 mod connections;
 mod error;
+mod families;
 mod flows;
 mod grants;
 mod keys;
@@ -76,9 +79,12 @@ mod users;
 
 pub use apps::AppRow;
 pub use audit::{AuditCheckpointRow, AuditHead, AuditJoined, AuditPayload, AuditQuery, AuditRow};
+pub use authorizations::{AuthorizationRow, ConsentRow};
 pub use changes::Change;
+pub use clients::ClientRow;
 pub use connections::{ConnectionRow, Status};
 pub use error::StoreError;
+pub use families::{CodeUse, FamilyRow, Issue, Refreshed};
 pub use flows::FlowRow;
 pub use grants::{GrantKind, GrantRow};
 pub use keys::{DataKeyRow, KeyRow};
