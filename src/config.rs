@@ -88,6 +88,15 @@ pub struct ProviderUrls {
     pub auth_url: Option<Url>,
 }
 
+/// Whether MCP clients may register themselves (RFC 7591). A client with a metadata document needs no registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// Any client may; a person still has to agree to it.
+    Open,
+    /// None may.
+    Off,
+}
+
 /// All settings.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -115,6 +124,10 @@ pub struct Config {
     pub log_json: bool,
     /// Origins besides our own that browsers may call `/mcp` from.
     pub allowed_origins: Vec<String>,
+    /// Whether MCP clients may register themselves.
+    pub registration: Registration,
+    /// Hosts of client metadata documents that may be anywhere, this machine included.
+    pub private_client_hosts: Vec<String>,
     /// The e-mail address of the local person of `stdio`.
     pub user: Option<String>,
 }
@@ -180,6 +193,14 @@ impl Config {
                 }
             },
             allowed_origins: settings.list("WORKBENCH_ALLOWED_ORIGINS"),
+            registration: match settings.take("WORKBENCH_REGISTRATION").as_deref() {
+                None | Some("open") => Registration::Open,
+                Some("off") => Registration::Off,
+                Some(_) => {
+                    return Err(wrong("WORKBENCH_REGISTRATION", "is neither `open` nor `off`"));
+                }
+            },
+            private_client_hosts: settings.list("WORKBENCH_PRIVATE_CLIENT_HOSTS"),
             user: settings.take("WORKBENCH_USER"),
             apps: settings.apps()?,
             providers: settings.providers()?,
@@ -433,6 +454,10 @@ mod tests {
             (
                 vec![("WORKBENCH_APP_GITHUB_CLIENT_SECRET", "hidden")],
                 "WORKBENCH_APP_GITHUB_CLIENT_ID is missing beside the client secret",
+            ),
+            (
+                vec![("WORKBENCH_REGISTRATION", "closed")],
+                "WORKBENCH_REGISTRATION is neither `open` nor `off`",
             ),
             (
                 vec![("WORKBENCH_PROVIDER_GITHUB_API_URL", "nope")],

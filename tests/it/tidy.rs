@@ -52,11 +52,15 @@ const IMPORTS: &[(&str, &[&str])] = &[
     // Tells other processes through the store what changed.
     ("changes", &["clock", "ids", "store"]),
     ("policy", &["caller", "kit"]),
-    // A person who loses access is forgotten by every process: changes.
+    // Fetches documents whose address somebody else named.
+    ("fetch", &[]),
+    // A person who loses access is forgotten by every process: changes. The authorization server publishes its own
+    // addresses, and a client may be a document somewhere: links, fetch.
     (
         "auth",
         &[
-            "ids", "clock", "config", "caller", "store", "vault", "audit", "changes", "turns",
+            "ids", "clock", "config", "caller", "links", "store", "vault", "audit", "changes",
+            "turns", "fetch",
         ],
     ),
     // A connection that changes its state changes what others list: changes. Refreshing has crash points: faults.
@@ -155,7 +159,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("axum::", &["web/", "sandbox/", "app/"]),
     ("sqlx::", &["store/"]),
     ("AssertSqlSafe", &["store/"]),
-    ("reqwest::", &["kit/client/", "connect/"]),
+    // Documents whose address somebody else named are fetched with guards of their own: fetch.
+    ("reqwest::", &["kit/client/", "connect/", "fetch.rs"]),
     ("oauth2::", &["connect/"]),
     ("aes_gcm::", &["vault/"]),
     ("anyhow", &["main.rs", "cli/", "app/", "schemas.rs"]),
@@ -488,6 +493,9 @@ const SECRETS: &[(&str, usize)] = &[
     ("xoxb-", 8),
     ("xoxp-", 8),
     ("wbt_", 8),
+    ("wba_", 8),
+    ("wbr_", 8),
+    ("wbc_", 8),
     ("-----BEGIN ", 3),
 ];
 
