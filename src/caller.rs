@@ -118,7 +118,12 @@ impl Scopes {
         all.read = true;
         all.write |= write;
         if !all.cover(integration) {
-            let mut ids: Vec<String> = all.integrations.iter().flat_map(|ids| ids.iter()).cloned().collect();
+            let mut ids: Vec<String> = all
+                .integrations
+                .iter()
+                .flat_map(|ids| ids.iter())
+                .cloned()
+                .collect();
             ids.push(integration.to_owned());
             ids.sort_unstable();
             all.integrations = Some(ids.into());

@@ -197,7 +197,10 @@ impl Config {
                 None | Some("open") => Registration::Open,
                 Some("off") => Registration::Off,
                 Some(_) => {
-                    return Err(wrong("WORKBENCH_REGISTRATION", "is neither `open` nor `off`"));
+                    return Err(wrong(
+                        "WORKBENCH_REGISTRATION",
+                        "is neither `open` nor `off`",
+                    ));
                 }
             },
             private_client_hosts: settings.list("WORKBENCH_PRIVATE_CLIENT_HOSTS"),

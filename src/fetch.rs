@@ -42,7 +42,9 @@ const AT_ONCE: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     /// The address is none that is fetched.
-    #[error("the address must be https on port 443 with a host name and a path, in its normal form, without user or fragment")]
+    #[error(
+        "the address must be https on port 443 with a host name and a path, in its normal form, without user or fragment"
+    )]
     Address,
     /// The host cannot be reached, or is not on the public internet.
     #[error("the document's host cannot be reached from here")]
@@ -95,7 +97,10 @@ impl Fetcher {
 
     /// As [`Fetcher::new`], with another way from names to addresses.
     pub fn with_lookup(private: &[String], lookup: Lookup) -> Result<Self, reqwest::Error> {
-        let private: Arc<[String]> = private.iter().map(|host| host.to_ascii_lowercase()).collect();
+        let private: Arc<[String]> = private
+            .iter()
+            .map(|host| host.to_ascii_lowercase())
+            .collect();
         let resolver = Resolver {
             lookup,
             private: Arc::clone(&private),
@@ -267,12 +272,10 @@ pub fn check(address: &str, private: &[String]) -> Result<Url, FetchError> {
 fn is_private(url: &Url, private: &[String]) -> bool {
     let host = url.host_str().unwrap_or_default();
     let with_port = url.port().map(|port| format!("{host}:{port}"));
-    private
-        .iter()
-        .any(|listed| match &with_port {
-            Some(with_port) => listed == with_port,
-            None => listed == host,
-        })
+    private.iter().any(|listed| match &with_port {
+        Some(with_port) => listed == with_port,
+        None => listed == host,
+    })
 }
 
 fn is_loopback(host: &Host<&str>) -> bool {
@@ -297,7 +300,12 @@ struct Resolver {
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let name = name.as_str().to_ascii_lowercase();
-        let host_of = |listed: &String| listed.rsplit_once(':').map_or(listed.as_str(), |(host, _)| host).to_owned();
+        let host_of = |listed: &String| {
+            listed
+                .rsplit_once(':')
+                .map_or(listed.as_str(), |(host, _)| host)
+                .to_owned()
+        };
         let anywhere = self.private.iter().any(|listed| host_of(listed) == name);
         let looking = (self.lookup)(name);
         Box::pin(async move {

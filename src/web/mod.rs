@@ -8,10 +8,12 @@ mod assets;
 mod bearer;
 mod connecting;
 mod error;
+mod oauth;
 mod operations;
 mod pages;
 mod session;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -26,6 +28,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::auth::Auth;
+use crate::auth::server::AuthorizationServer;
 use crate::calls::Calls;
 use crate::connect::Connections;
 use crate::links::Links;
@@ -44,6 +47,8 @@ pub type Ready = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 pub struct Web {
     /// Who is asking.
     pub auth: Auth,
+    /// Who may act for whom.
+    pub server: AuthorizationServer,
     /// Connecting accounts.
     pub connections: Connections,
     /// What pages show of accounts.
@@ -60,6 +65,11 @@ pub struct Web {
     pub origins: Vec<String>,
 }
 
+/// Where a request comes from: an extension of every request that came over a connection. Behind a proxy it is the proxy,
+/// because anybody can write a header that says otherwise.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
+
 /// All routes of the product.
 pub fn router(web: Web) -> Router {
     let mcp_service = mcp::service(&web.mcp);
@@ -70,7 +80,8 @@ pub fn router(web: Web) -> Router {
         .layer(middleware::from_fn_with_state(
             web.clone(),
             bearer::authenticate,
-        ));
+        ))
+        .layer(cors(&web));
     let pages = Router::new()
         .route(
             "/",
@@ -86,6 +97,14 @@ pub fn router(web: Web) -> Router {
         )
         .route("/oauth/callback/{provider}", get(connecting::callback))
         .route("/connected/{flow}", get(connecting::outcome))
+        .route("/oauth/authorize", get(oauth::authorize))
+        .route(
+            "/oauth/consent/{id}",
+            get(oauth::consent::ask).post(oauth::consent::decide),
+        )
+        .route("/clients", get(oauth::clients::list))
+        .route("/clients/sign-out", post(oauth::clients::sign_out_all))
+        .route("/clients/{id}/sign-out", post(oauth::clients::sign_out))
         .fallback(error::not_found)
         .layer(DefaultBodyLimit::max(FORM_BYTES))
         .layer(middleware::from_fn(pages::guard));
@@ -98,16 +117,29 @@ pub fn router(web: Web) -> Router {
             "/.well-known/oauth-protected-resource/mcp",
             get(bearer::metadata),
         )
+        .route(
+            "/.well-known/oauth-authorization-server",
+            get(oauth::metadata),
+        )
+        .route(
+            "/.well-known/oauth-authorization-server/{*path}",
+            get(oauth::metadata_at),
+        )
+        .route("/oauth/token", post(oauth::token))
+        .route("/oauth/revoke", post(oauth::revoke))
+        .route("/oauth/register", post(oauth::register))
+        .layer(DefaultBodyLimit::max(FORM_BYTES))
+        .layer(oauth::cors());
+    let plain = Router::new()
         .route("/assets/{name}", get(assets::asset))
         .route("/icons/{name}", get(assets::icon))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics));
-    let cors = cors(&web);
     protocol
         .merge(pages)
         .merge(open)
-        .layer(cors)
+        .merge(plain)
         .with_state(web)
 }
 

@@ -106,7 +106,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "calls",
         ],
     ),
-    // Of the store only the failure, which has an answer of its own. Of mcp the service and the older transport.
+    // Of the store only the failure, which has an answer of its own, and what a page lists as it is stored. Of mcp the
+    // service and the older transport.
     (
         "web",
         &[
@@ -123,6 +124,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "calls",
             "mcp",
             "store::StoreError",
+            "store::FamilyRow",
         ],
     ),
     // The loops: everything that has something to do from time to time.

@@ -30,19 +30,20 @@ impl Parameters {
 
     /// The one value of a parameter; an empty one counts as absent (RFC 6749 §3.1). The error is that there are several.
     pub fn one(&self, name: &str) -> Result<Option<&str>, Several> {
-        let mut values = self.all(name);
+        let mut values = self.all(name).into_iter();
         match (values.next(), values.next()) {
             (_, Some(_)) => Err(Several),
             (value, None) => Ok(value),
         }
     }
 
-    /// Every value of a parameter.
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0
-            .iter()
-            .filter(move |(found, value)| found == name && !value.is_empty())
+    /// Every value of a parameter that is not empty.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        let named = self.0.iter().filter(|(found, _)| found == name);
+        named
             .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+            .collect()
     }
 }
 
@@ -106,10 +107,17 @@ impl AuthorizationServer {
             Err(AuthorizeError::Page(reason)) => (reason.clone(), "invalid_client"),
             Err(AuthorizeError::Back(url)) => {
                 let said = url.query_pairs().find(|(name, _)| name == "error");
-                (said.map_or(String::new(), |(_, word)| word.into_owned()), "refused")
+                (
+                    said.map_or(String::new(), |(_, word)| word.into_owned()),
+                    "refused",
+                )
             }
         };
-        let client = parameters.one("client_id").ok().flatten().unwrap_or_default();
+        let client = parameters
+            .one("client_id")
+            .ok()
+            .flatten()
+            .unwrap_or_default();
         self.record(
             Actor::System,
             "auth.authorization_refused",
@@ -133,11 +141,17 @@ impl AuthorizationServer {
             .one("redirect_uri")
             .map_err(|Several| page("The request names several redirect URIs."))?
             .ok_or_else(|| page("The request names no redirect URI."))?;
-        let (back, _) = redirect::read(redirect_uri)
-            .map_err(|problem| AuthorizeError::Page(format!("The request cannot be answered: {problem}.")))?;
-        let client = self.client(client_id).await?.map_err(AuthorizeError::Page)?;
+        let (back, _) = redirect::read(redirect_uri).map_err(|problem| {
+            AuthorizeError::Page(format!("The request cannot be answered: {problem}."))
+        })?;
+        let client = self
+            .client(client_id)
+            .await?
+            .map_err(AuthorizeError::Page)?;
         if !client.may_redirect_to(redirect_uri) {
-            return Err(page("The redirect URI is none of those that this client has registered."));
+            return Err(page(
+                "The redirect URI is none of those that this client has registered.",
+            ));
         }
 
         // From here on the client is told.
@@ -148,9 +162,9 @@ impl AuthorizationServer {
             AuthorizeError::Back(self.answer(&back, &fields, state))
         };
         let once = |name: &str| {
-            parameters
-                .one(name)
-                .map_err(|Several| tell("invalid_request", &format!("{name} stands more than once")))
+            parameters.one(name).map_err(|Several| {
+                tell("invalid_request", &format!("{name} stands more than once"))
+            })
         };
         let state = once("state")?;
         if state.is_some_and(|state| state.len() > MAX_TEXT) {
@@ -158,31 +172,58 @@ impl AuthorizationServer {
         }
         match once("response_type")? {
             Some("code") => {}
-            Some(_) => return Err(tell("unsupported_response_type", "response_type must be code")),
+            Some(_) => {
+                return Err(tell(
+                    "unsupported_response_type",
+                    "response_type must be code",
+                ));
+            }
             None => return Err(tell("invalid_request", "response_type is missing")),
         }
         if !matches!(once("response_mode")?, None | Some("query")) {
             return Err(tell("invalid_request", "response_mode must be query"));
         }
         if once("request")?.is_some() || once("request_uri")?.is_some() {
-            return Err(tell("request_not_supported", "request objects are not supported"));
+            return Err(tell(
+                "request_not_supported",
+                "request objects are not supported",
+            ));
         }
         if once("code_challenge_method")? != Some("S256") {
-            return Err(tell("invalid_request", "code_challenge_method must be S256"));
+            return Err(tell(
+                "invalid_request",
+                "code_challenge_method must be S256",
+            ));
         }
         let challenge = once("code_challenge")?
             .filter(|challenge| pkce::is_challenge(challenge))
-            .ok_or_else(|| tell("invalid_request", "code_challenge must be 43 characters of base64url"))?;
-        if parameters.all("resource").any(|resource| resource != self.resource()) {
+            .ok_or_else(|| {
+                tell(
+                    "invalid_request",
+                    "code_challenge must be 43 characters of base64url",
+                )
+            })?;
+        if parameters
+            .all("resource")
+            .iter()
+            .any(|resource| *resource != self.resource())
+        {
             let said = format!("resource must be {}", self.resource());
             return Err(tell("invalid_target", &said));
         }
         let scopes = once("scope")?.unwrap_or_default();
-        let scopes = requested(scopes)
-            .ok_or_else(|| tell("invalid_scope", "scope names an integration in a wrong form or is too long"))?;
+        let scopes = requested(scopes).ok_or_else(|| {
+            tell(
+                "invalid_scope",
+                "scope names an integration in a wrong form or is too long",
+            )
+        })?;
         let prompt = once("prompt")?.unwrap_or_default();
         if prompt == "none" {
-            return Err(tell("interaction_required", "a person has to sign in and agree"));
+            return Err(tell(
+                "interaction_required",
+                "a person has to sign in and agree",
+            ));
         }
 
         let parts = self.parts();
@@ -227,9 +268,17 @@ impl AuthorizationServer {
             return Ok(Asked::Gone);
         };
         let browser_hash = vault::hash(browser);
-        if !parts.store.bind_authorization(id, &browser_hash, now).await? {
+        if !parts
+            .store
+            .bind_authorization(id, &browser_hash, now)
+            .await?
+        {
             let elsewhere = row.browser_hash.is_some_and(|bound| bound != browser_hash);
-            return Ok(if elsewhere { Asked::Elsewhere } else { Asked::Gone });
+            return Ok(if elsewhere {
+                Asked::Elsewhere
+            } else {
+                Asked::Gone
+            });
         }
         let Ok((back, destination)) = redirect::read(&row.redirect_uri) else {
             return Ok(Asked::Gone);
@@ -246,10 +295,12 @@ impl AuthorizationServer {
                 )
                 .await?;
             if let Some(granted) = agreed {
-                return Ok(match self.decide(caller, id, browser, Some(&granted)).await? {
-                    Some(url) => Asked::Agreed(url),
-                    None => Asked::Gone,
-                });
+                return Ok(
+                    match self.decide(caller, id, browser, Some(&granted)).await? {
+                        Some(url) => Asked::Agreed(url),
+                        None => Asked::Gone,
+                    },
+                );
             }
         }
         let redirect_origin = match &destination {
@@ -329,8 +380,14 @@ impl AuthorizationServer {
             "asked": row.scopes.to_string(),
         });
         let (Some(code), Some(granted)) = (code, &row.granted) else {
-            self.record(caller, "auth.client_declined", &row.client_id, "declined", detail)
-                .await?;
+            self.record(
+                caller,
+                "auth.client_declined",
+                &row.client_id,
+                "declined",
+                detail,
+            )
+            .await?;
             let fields = [
                 ("error", "access_denied"),
                 ("error_description", "the person declined"),
@@ -377,11 +434,17 @@ pub(super) fn requested(text: &str) -> Option<Scopes> {
         return None;
     }
     let is_id = |id: &str| {
-        !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        !id.is_empty()
+            && id
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
     let mut known = Vec::new();
     for word in text.split_ascii_whitespace() {
-        if word.strip_prefix("integration:").is_some_and(|id| !is_id(id)) {
+        if word
+            .strip_prefix("integration:")
+            .is_some_and(|id| !is_id(id))
+        {
             return None;
         }
         if Scopes::parse(word).is_ok() {
@@ -407,10 +470,7 @@ mod tests {
             ("audit:read", Some("audit:read")),
             ("TOOLS:WRITE", Some("tools:read")),
             ("mcp:admin tools:read", Some("tools:read")),
-            (
-                "integration:github",
-                Some("tools:read integration:github"),
-            ),
+            ("integration:github", Some("tools:read integration:github")),
             (
                 "integration:nothing_here tools:write",
                 Some("tools:read tools:write integration:nothing_here"),

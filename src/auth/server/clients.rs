@@ -41,7 +41,9 @@ impl KnownClient {
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
     /// Clients may not register themselves here.
-    #[error("registration is switched off here; use a client with a metadata document, or a personal access token")]
+    #[error(
+        "registration is switched off here; use a client with a metadata document, or a personal access token"
+    )]
     Off,
     /// What it says of itself cannot be used.
     #[error(transparent)]
@@ -58,10 +60,9 @@ impl AuthorizationServer {
     /// The client with this id; the error is one sentence for whoever looks at the page.
     pub(super) async fn client(&self, id: &str) -> Result<Result<KnownClient, String>, AuthError> {
         if id.starts_with(ID_PREFIX) {
-            return Ok(self
-                .registered(id)
-                .await?
-                .ok_or_else(|| "This client is not registered here, or its registration has expired.".to_owned()));
+            return Ok(self.registered(id).await?.ok_or_else(|| {
+                "This client is not registered here, or its registration has expired.".to_owned()
+            }));
         }
         Ok(self.documented(id).await)
     }
@@ -121,7 +122,9 @@ impl AuthorizationServer {
             return Err(RegisterError::Off);
         }
         if metadata.client_id.is_some() {
-            return Err(BadClient::Metadata("client_id is given out here and cannot be chosen").into());
+            return Err(
+                BadClient::Metadata("client_id is given out here and cannot be chosen").into(),
+            );
         }
         let described = metadata::check(metadata)?;
         let now = parts.clock.now();
@@ -140,8 +143,14 @@ impl AuthorizationServer {
             return Err(RegisterError::Full);
         }
         let detail = json!({ "name": client.name, "redirect_uris": client.redirect_uris });
-        self.record(Actor::System, "auth.client_registered", &client.id, "", detail)
-            .await?;
+        self.record(
+            Actor::System,
+            "auth.client_registered",
+            &client.id,
+            "",
+            detail,
+        )
+        .await?;
         Ok(client)
     }
 }

@@ -43,7 +43,7 @@ pub enum BadClient {
 
 /// What is kept of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Described {
+pub(super) struct Described {
     /// A name that is safe to show; empty when it gave none.
     pub name: String,
     /// The redirect URIs that can be used.
@@ -52,7 +52,7 @@ pub struct Described {
 
 /// Checks what a client says. A set of redirect URIs is cut down to those that can be used: clients register all the forms
 /// that they might ever need at once.
-pub fn check(metadata: &ClientMetadata) -> Result<Described, BadClient> {
+pub(super) fn check(metadata: &ClientMetadata) -> Result<Described, BadClient> {
     // Clients without a field mean its default, and some name methods that they then do not use; a secret is never given
     // out, so whatever they name they are public clients. In a document, naming a secret is a mistake.
     if metadata.client_id.is_some() {
@@ -105,7 +105,7 @@ pub fn check(metadata: &ClientMetadata) -> Result<Described, BadClient> {
 }
 
 /// A name as it may stand on a page: one line, without characters that hide, join or turn others.
-pub fn shown(name: &str) -> String {
+fn shown(name: &str) -> String {
     let mut text = String::new();
     for letter in name.chars() {
         if letter.is_whitespace() {

@@ -35,9 +35,7 @@ impl Pace {
         let number = |count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
         Self {
             buckets: PACE.map(|(_, burst, per_minute)| {
-                RateLimiter::keyed(
-                    Quota::per_minute(number(per_minute)).allow_burst(number(burst)),
-                )
+                RateLimiter::keyed(Quota::per_minute(number(per_minute)).allow_burst(number(burst)))
             }),
             clock: DefaultClock::default(),
         }

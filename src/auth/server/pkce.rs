@@ -36,8 +36,14 @@ mod tests {
     #[test]
     fn everything_else_is_refused() {
         let long = "a".repeat(129);
-        for verifier in ["", "short", &"a".repeat(42), &long, &"+".repeat(43), &"\u{e4}".repeat(30)]
-        {
+        for verifier in [
+            "",
+            "short",
+            &"a".repeat(42),
+            &long,
+            &"+".repeat(43),
+            &"\u{e4}".repeat(30),
+        ] {
             assert_eq!(challenge_of(verifier), None, "{verifier}");
         }
         for challenge in [

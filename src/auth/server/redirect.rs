@@ -30,7 +30,9 @@ pub enum BadRedirect {
     #[error("a redirect URI must not have a user or a password")]
     User,
     /// The scheme is none of the allowed ones, or `http` leaves the machine.
-    #[error("a redirect URI must be https, http on localhost, 127.0.0.1 or [::1], or the scheme of a known application")]
+    #[error(
+        "a redirect URI must be https, http on localhost, 127.0.0.1 or [::1], or the scheme of a known application"
+    )]
     Scheme,
     /// The host ends with a dot or is missing.
     #[error("a redirect URI must name its host without a dot at the end")]

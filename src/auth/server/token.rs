@@ -106,7 +106,8 @@ impl AuthorizationServer {
         let grant_type = required(request, "grant_type")?;
         if request
             .all("resource")
-            .any(|resource| resource != self.resource())
+            .iter()
+            .any(|resource| *resource != self.resource())
         {
             return Err(TokenError::Target(self.resource().to_owned()));
         }
@@ -133,11 +134,14 @@ impl AuthorizationServer {
     ) -> Result<Tokens, TokenError> {
         let shown = required(request, "code")?;
         let redirect_uri = required(request, "redirect_uri")?;
-        let challenge = pkce::challenge_of(required(request, "code_verifier")?).ok_or_else(|| {
-            TokenError::Request("code_verifier must be 43 to 128 unreserved characters".to_owned())
-        })?;
-        let (_, destination) =
-            redirect::read(redirect_uri).map_err(|problem| TokenError::Request(problem.to_string()))?;
+        let challenge =
+            pkce::challenge_of(required(request, "code_verifier")?).ok_or_else(|| {
+                TokenError::Request(
+                    "code_verifier must be 43 to 128 unreserved characters".to_owned(),
+                )
+            })?;
+        let (_, destination) = redirect::read(redirect_uri)
+            .map_err(|problem| TokenError::Request(problem.to_string()))?;
         let parts = self.parts();
         let now = parts.clock.now();
         let pair = self.pair()?;
@@ -159,8 +163,14 @@ impl AuthorizationServer {
         };
         let actor = Actor::Person { user, grant: None };
         let detail = json!({ "client": client_id, "scopes": scopes.to_string() });
-        self.record(actor, "auth.client_signed_in", &family.to_string(), "", detail)
-            .await?;
+        self.record(
+            actor,
+            "auth.client_signed_in",
+            &family.to_string(),
+            "",
+            detail,
+        )
+        .await?;
         Ok(pair.tokens(scopes))
     }
 
@@ -168,7 +178,8 @@ impl AuthorizationServer {
     async fn refused_code(&self, code_hash: &[u8; 32]) -> Result<TokenError, AuthError> {
         let row = self.parts().store.authorization_by_code(code_hash).await?;
         if let Some(family) = row.and_then(|row| row.family_id) {
-            self.end(Actor::System, family, "the code was used twice").await?;
+            self.end(Actor::System, family, "the code was used twice")
+                .await?;
             return Ok(TokenError::Grant(
                 "the code was used before, so the client is signed out; sign in again",
             ));
@@ -227,7 +238,8 @@ impl AuthorizationServer {
         };
         let found = self.parts().store.family_of_token(&hash, client_id).await;
         if let Some(family) = found.map_err(AuthError::from)? {
-            self.end(Actor::System, family, "the client signed out").await?;
+            self.end(Actor::System, family, "the client signed out")
+                .await?;
         }
         Ok(())
     }
@@ -246,7 +258,10 @@ impl AuthorizationServer {
     /// Signs one of this person's clients out, and asks them again when it comes back; false when it is none of theirs.
     pub async fn sign_out_client(&self, caller: &Caller, id: FamilyId) -> Result<bool, AuthError> {
         let parts = self.parts();
-        let own = parts.store.families_of(caller.user, parts.clock.now()).await?;
+        let own = parts
+            .store
+            .families_of(caller.user, parts.clock.now())
+            .await?;
         let Some(family) = own.into_iter().find(|family| family.id == id) else {
             return Ok(false);
         };
@@ -272,8 +287,14 @@ impl AuthorizationServer {
         let Some(user) = ended else { return Ok(()) };
         parts.auth.inner.known.invalidate_all();
         let detail = json!({ "reason": reason, "of": user });
-        self.record(actor, "auth.client_signed_out", &family.to_string(), "", detail)
-            .await
+        self.record(
+            actor,
+            "auth.client_signed_out",
+            &family.to_string(),
+            "",
+            detail,
+        )
+        .await
     }
 
     fn pair(&self) -> Result<Pair, AuthError> {
