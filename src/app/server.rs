@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
+use http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -51,7 +53,7 @@ pub(super) async fn serve(
             () = stop.cancelled() => break,
         };
         let (stream, peer) = match accepted {
-            Ok((stream, peer)) => (stream, Peer(peer.ip())),
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, or a peer that was gone at once. Neither ends the server.
                 tracing::warn!(error = %error, "a connection was not accepted");
@@ -61,13 +63,14 @@ pub(super) async fn serve(
         };
         // Without it an event stream costs 40 ms a message (Nagle's algorithm and delayed acknowledgements).
         let _best_effort = stream.set_nodelay(true);
-        let service = router
+        let peer = Peer(peer.ip());
+        let router = router
             .clone()
-            .map_request(move |mut request: hyper::Request<Incoming>| {
+            .map_request(move |mut request: Request<Incoming>| {
                 request.extensions_mut().insert(peer);
-                request
+                request.map(Body::new)
             });
-        let service = TowerToHyperService::new(service);
+        let service = TowerToHyperService::new(router);
         let (builder, closing) = (Arc::clone(&builder), closing.clone());
         open.spawn(async move {
             let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);

@@ -4,6 +4,7 @@
 //! This module decides nothing about tools: it authenticates and hands on.
 
 mod accounts;
+mod address;
 mod assets;
 mod bearer;
 mod connecting;
@@ -13,7 +14,6 @@ mod operations;
 mod pages;
 mod session;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -34,6 +34,7 @@ use crate::connect::Connections;
 use crate::links::Links;
 use crate::mcp;
 
+pub use address::Peer;
 pub use error::Error;
 
 /// Largest form, in bytes.
@@ -64,11 +65,6 @@ pub struct Web {
     /// Browser origins besides our own that may call the MCP endpoint.
     pub origins: Vec<String>,
 }
-
-/// Where a request comes from: an extension of every request that came over a connection. Behind a proxy it is the proxy,
-/// because anybody can write a header that says otherwise.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub IpAddr);
 
 /// All routes of the product.
 pub fn router(web: Web) -> Router {

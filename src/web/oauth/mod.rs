@@ -5,19 +5,21 @@ pub(super) mod consent;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Extension, Path, RawQuery, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tower_http::cors::{Any, CorsLayer};
 
+use super::Web;
+use super::address::address;
 use super::error::Error;
 use super::pages::{Message, Page, show};
-use super::{Peer, Web};
 use crate::auth::AuthError;
 use crate::auth::server::{
     ACCESS_LIFE, AuthorizeError, BadClient, ClientMetadata, Door, Parameters, RegisterError,
@@ -54,10 +56,10 @@ pub(super) async fn metadata_at(State(web): State<Web>, Path(path): Path<String>
 /// Where a client sends a person to (RFC 6749 §3.1).
 pub(super) async fn authorize(
     State(web): State<Web>,
-    peer: Option<Extension<Peer>>,
     RawQuery(query): RawQuery,
+    parts: Parts,
 ) -> Response {
-    if let Err(seconds) = web.server.enter(Door::Authorize, address(peer)) {
+    if let Err(seconds) = web.server.enter(Door::Authorize, address(&web, &parts)) {
         return wait(seconds);
     }
     let parameters = Parameters::parse(query.unwrap_or_default().as_bytes());
@@ -86,13 +88,8 @@ pub(super) fn refused(web: &Web, status: StatusCode, reason: String) -> Response
 }
 
 /// RFC 6749 §3.2.
-pub(super) async fn token(
-    State(web): State<Web>,
-    peer: Option<Extension<Peer>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let request = match form(&web, peer, &headers, &body) {
+pub(super) async fn token(State(web): State<Web>, parts: Parts, body: Bytes) -> Response {
+    let request = match form(&web, &parts, &body) {
         Ok(request) => request,
         Err(response) => return response,
     };
@@ -112,13 +109,8 @@ pub(super) async fn token(
 }
 
 /// RFC 7009 §2. A token that nobody knows is revoked already.
-pub(super) async fn revoke(
-    State(web): State<Web>,
-    peer: Option<Extension<Peer>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let request = match form(&web, peer, &headers, &body) {
+pub(super) async fn revoke(State(web): State<Web>, parts: Parts, body: Bytes) -> Response {
+    let request = match form(&web, &parts, &body) {
         Ok(request) => request,
         Err(response) => return response,
     };
@@ -129,12 +121,8 @@ pub(super) async fn revoke(
 }
 
 /// RFC 7591 §3.
-pub(super) async fn register(
-    State(web): State<Web>,
-    peer: Option<Extension<Peer>>,
-    body: Bytes,
-) -> Response {
-    if let Err(seconds) = web.server.enter(Door::Register, address(peer)) {
+pub(super) async fn register(State(web): State<Web>, parts: Parts, body: Bytes) -> Response {
+    if let Err(seconds) = web.server.enter(Door::Register, address(&web, &parts)) {
         return wait(seconds);
     }
     let Ok(metadata) = serde_json::from_slice::<ClientMetadata>(&body) else {
@@ -179,18 +167,15 @@ pub(super) async fn register(
     clippy::result_large_err,
     reason = "a response is what the caller answers with at once"
 )]
-fn form(
-    web: &Web,
-    peer: Option<Extension<Peer>>,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<Parameters, Response> {
-    web.server.enter(Door::Token, address(peer)).map_err(wait)?;
-    if headers.contains_key(AUTHORIZATION) {
+fn form(web: &Web, parts: &Parts, body: &[u8]) -> Result<Parameters, Response> {
+    web.server
+        .enter(Door::Token, address(web, parts))
+        .map_err(wait)?;
+    if parts.headers.contains_key(AUTHORIZATION) {
         // All clients are public here; whoever comes with a secret takes us for another server.
         return Err(token_error(&TokenError::Client));
     }
-    let kind = headers.get(CONTENT_TYPE);
+    let kind = parts.headers.get(CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
@@ -201,10 +186,6 @@ fn form(
         ));
     }
     Ok(Parameters::parse(body))
-}
-
-fn address(peer: Option<Extension<Peer>>) -> Option<std::net::IpAddr> {
-    peer.map(|Extension(Peer(address))| address)
 }
 
 fn token_error(error: &TokenError) -> Response {
