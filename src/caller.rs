@@ -125,6 +125,39 @@ impl Scopes {
         Ok(scopes)
     }
 
+    /// Whether everything that `other` allows is within them.
+    pub fn contain(&self, other: &Self) -> bool {
+        let integrations = match (&self.integrations, &other.integrations) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(own), Some(other)) => other.iter().all(|id| own.contains(id)),
+        };
+        integrations
+            && (self.read || !other.read)
+            && (self.write || !other.write)
+            && (self.audit || !other.audit)
+    }
+
+    /// These and what a call needs: reading or writing at an integration.
+    #[must_use]
+    pub fn with(&self, write: bool, integration: &str) -> Self {
+        let mut all = self.clone();
+        all.read = true;
+        all.write |= write;
+        if !all.cover(integration) {
+            let mut ids: Vec<String> = all
+                .integrations
+                .iter()
+                .flat_map(|ids| ids.iter())
+                .cloned()
+                .collect();
+            ids.push(integration.to_owned());
+            ids.sort_unstable();
+            all.integrations = Some(ids.into());
+        }
+        all
+    }
+
     /// Whether this integration is within them.
     pub fn cover(&self, integration: &str) -> bool {
         self.integrations
@@ -160,6 +193,8 @@ pub enum Credential {
     Token(GrantId),
     /// A browser session.
     Session(GrantId),
+    /// An access token of the embedded authorization server (`wba_…`): the client can ask its person for more scopes.
+    Access(GrantId),
     /// The local person of `stdio`: whoever can start the process is trusted with the database anyway.
     Local,
 }
@@ -218,6 +253,52 @@ mod tests {
         ] {
             let read = Scopes::parse(text).map(|scopes| scopes.to_string());
             assert_eq!(read, written.map(str::to_owned), "{text}");
+        }
+    }
+
+    #[test]
+    fn scopes_contain_and_grow() {
+        let scopes = |text: &str| Scopes::parse(text).unwrap_or(Scopes::ALL);
+        for (own, other, expected) in [
+            ("tools:read", "tools:read", true),
+            ("tools:read", "", true),
+            ("tools:read", "tools:read tools:write", false),
+            ("tools:read tools:write", "tools:write", true),
+            ("tools:read", "tools:read integration:github", true),
+            ("tools:read integration:github", "tools:read", false),
+            (
+                "tools:read integration:github",
+                "tools:read integration:hubspot",
+                false,
+            ),
+            ("tools:read", "audit:read", false),
+        ] {
+            assert_eq!(
+                scopes(own).contain(&scopes(other)),
+                expected,
+                "{own}: {other}"
+            );
+        }
+        for (own, write, integration, expected) in [
+            ("tools:read", true, "github", "tools:read tools:write"),
+            (
+                "tools:read integration:hubspot",
+                false,
+                "github",
+                "tools:read integration:github integration:hubspot",
+            ),
+            (
+                "tools:read tools:write",
+                false,
+                "github",
+                "tools:read tools:write",
+            ),
+        ] {
+            assert_eq!(
+                scopes(own).with(write, integration).to_string(),
+                expected,
+                "{own}"
+            );
         }
     }
 

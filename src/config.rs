@@ -88,6 +88,15 @@ pub struct ProviderUrls {
     pub auth_url: Option<Url>,
 }
 
+/// Whether MCP clients may register themselves (RFC 7591). A client with a metadata document needs no registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// Any client may; a person still has to agree to it.
+    Open,
+    /// None may.
+    Off,
+}
+
 /// All settings.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -117,6 +126,10 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// With more tools than this, four that find and run them are listed instead.
     pub max_listed_tools: usize,
+    /// Whether MCP clients may register themselves.
+    pub registration: Registration,
+    /// Hosts of client metadata documents that may be anywhere, this machine included.
+    pub private_client_hosts: Vec<String>,
     /// The e-mail address of the local person of `stdio`.
     pub user: Option<String>,
 }
@@ -185,6 +198,17 @@ impl Config {
             max_listed_tools: settings
                 .parsed("WORKBENCH_MAX_LISTED_TOOLS", "must be a number")?
                 .unwrap_or(40),
+            registration: match settings.take("WORKBENCH_REGISTRATION").as_deref() {
+                None | Some("open") => Registration::Open,
+                Some("off") => Registration::Off,
+                Some(_) => {
+                    return Err(wrong(
+                        "WORKBENCH_REGISTRATION",
+                        "is neither `open` nor `off`",
+                    ));
+                }
+            },
+            private_client_hosts: settings.list("WORKBENCH_PRIVATE_CLIENT_HOSTS"),
             user: settings.take("WORKBENCH_USER"),
             apps: settings.apps()?,
             providers: settings.providers()?,
@@ -438,6 +462,10 @@ mod tests {
             (
                 vec![("WORKBENCH_APP_GITHUB_CLIENT_SECRET", "hidden")],
                 "WORKBENCH_APP_GITHUB_CLIENT_ID is missing beside the client secret",
+            ),
+            (
+                vec![("WORKBENCH_REGISTRATION", "closed")],
+                "WORKBENCH_REGISTRATION is neither `open` nor `off`",
             ),
             (
                 vec![("WORKBENCH_PROVIDER_GITHUB_API_URL", "nope")],

@@ -126,6 +126,14 @@ id!(
     ApprovalId, "apr"
 );
 id!(
+    /// One attempt to sign an MCP client in, from its request to the exchange of its code.
+    AuthorizationId, "athz"
+);
+id!(
+    /// A signed-in MCP client: all tokens that come from one consent.
+    FamilyId, "fam"
+);
+id!(
     /// A data key of the vault.
     DataKeyId, "dek"
 );

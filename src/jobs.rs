@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::AuditLog;
 use crate::auth::Auth;
+use crate::auth::server::AuthorizationServer;
 use crate::calls::Calls;
 use crate::changes::{Changes, Heard};
 use crate::clock::Clock;
@@ -44,6 +45,8 @@ pub struct Jobs {
     pub audit: AuditLog,
     /// Credentials.
     pub auth: Auth,
+    /// Signed-in MCP clients.
+    pub server: AuthorizationServer,
     /// Accounts.
     pub connections: Connections,
     /// Limits and rules.
@@ -115,6 +118,7 @@ impl Jobs {
     async fn seldom(self) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.calls.sweep();
+        self.server.sweep();
         // One replica tidies at a time; the others would find nothing.
         if !self
             .store
@@ -127,6 +131,7 @@ impl Jobs {
             tracing::warn!(error = %error, "stale calls are not closed yet");
         }
         self.store.delete_flows_before(now.minus(KEPT)).await?;
+        self.server.tidy().await?;
         self.store.delete_changes_before(now.minus(KEPT)).await?;
         self.store.delete_once_before(now).await?;
         self.calls.approvals().sweep().await?;

@@ -7,7 +7,7 @@
 //!
 //! | Layer | Modules |
 //! |---|---|
-//! | Base | [`ids`], [`clock`], [`config`], [`telemetry`], [`faults`], [`turns`], [`caller`], [`links`] |
+//! | Base | [`ids`], [`clock`], [`config`], [`telemetry`], [`faults`], [`turns`], [`caller`], [`links`], [`fetch`] |
 //! | Secrets and rows | [`vault`] (envelope encryption, no I/O), [`store`] (SQL lives there and nowhere else), [`changes`] |
 //! | What an integration may use | [`kit`] |
 //! | Integrations | [`integrations`], one folder each; they name nothing but `kit` |
@@ -21,8 +21,8 @@
 //! Each has a test or a type behind it.
 //!
 //! 1. `integrations` names only `kit`: it cannot reach a token, a user, SQL or MCP.
-//! 2. Only `mcp` names rmcp; only `web`, `sandbox` and `app` name axum; only `store` names sqlx; only `kit::client` and
-//!    `connect` name reqwest; only `vault` names a cipher.
+//! 2. Only `mcp` names rmcp; only `web`, `sandbox` and `app` name axum; only `store` names sqlx; only `kit::client`,
+//!    `connect` and [`fetch`] name reqwest; only `vault` names a cipher.
 //! 3. Plaintext credentials exist only inside `connect` and [`kit::client::ProviderClient`], in types without `Debug`,
 //!    `Display` or `Serialize`.
 //! 4. Every tool call and block read goes through [`calls`]; nothing else calls [`kit::tool::ToolDef::call`].
@@ -55,6 +55,7 @@ pub mod clock;
 pub mod config;
 pub mod connect;
 pub mod faults;
+pub mod fetch;
 pub mod ids;
 pub mod integrations;
 pub mod jobs;

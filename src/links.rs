@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use crate::ids::{ApprovalId, ConnectionId};
+use crate::ids::{ApprovalId, AuthorizationId, ConnectionId};
 
 /// Makes addresses below the public URL (`WORKBENCH_PUBLIC_URL`).
 #[derive(Clone, Debug)]
@@ -35,6 +35,27 @@ impl Links {
     pub fn resource_metadata(&self) -> String {
         self.at(&[".well-known", "oauth-protected-resource", "mcp"])
             .into()
+    }
+
+    /// What the embedded authorization server calls itself (RFC 8414 §2): the public URL without a slash at its end.
+    pub fn issuer(&self) -> &str {
+        self.public.as_str().trim_end_matches('/')
+    }
+
+    /// An endpoint of the embedded authorization server: `authorize`, `token`, `revoke` or `register`.
+    pub fn oauth(&self, endpoint: &str) -> String {
+        self.at(&["oauth", endpoint]).into()
+    }
+
+    /// The page that asks a person whether an MCP client may act for them.
+    pub fn consent(&self, authorization: AuthorizationId) -> String {
+        self.at(&["oauth", "consent", &authorization.to_string()])
+            .into()
+    }
+
+    /// The page that lists the person's signed-in MCP clients.
+    pub fn clients(&self) -> String {
+        self.at(&["clients"]).into()
     }
 
     /// The page that lists the person's accounts.

@@ -18,11 +18,13 @@ use tokio_util::task::TaskTracker;
 use crate::approvals::{self, Approvals};
 use crate::audit::{self, AuditKeys, AuditLog, AuditWriter, Signer, VerifyingKey};
 use crate::auth::Auth;
+use crate::auth::server::{self as door, AuthorizationServer};
 use crate::calls::{self, Calls};
 use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::config::{Config, SecretText};
 use crate::connect::{self, Connections, Site, Sites};
+use crate::fetch::Fetcher;
 use crate::ids::{CallId, OrgId};
 use crate::integrations;
 use crate::jobs::Jobs;
@@ -49,6 +51,8 @@ pub struct App {
     pub audit: AuditLog,
     /// People.
     pub auth: Auth,
+    /// Signing MCP clients in.
+    pub server: AuthorizationServer,
     /// Accounts.
     pub connections: Connections,
     /// What the organization allows.
@@ -133,6 +137,17 @@ impl App {
         });
         let forms = keys.secrets.mac("form");
         let auth = Auth::new(store.clone(), clock.clone(), audit.clone(), forms);
+        let server = AuthorizationServer::new(door::Parts {
+            auth: auth.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+            audit: audit.clone(),
+            org,
+            links: links.clone(),
+            fetcher: Fetcher::new(&config.private_client_hosts)
+                .context("client metadata documents cannot be fetched")?,
+            registration: config.registration,
+        });
         let closing = CancellationToken::new();
         let mcp = mcp::Server::new(mcp::Options {
             calls: calls.clone(),
@@ -160,6 +175,7 @@ impl App {
             vault,
             audit,
             auth,
+            server,
             connections,
             rulebook,
             calls,
@@ -183,6 +199,7 @@ impl App {
             vault: self.vault.clone(),
             audit: self.audit.clone(),
             auth: self.auth.clone(),
+            server: self.server.clone(),
             connections: self.connections.clone(),
             calls: self.calls.clone(),
             changes: self.changes.clone(),
@@ -198,6 +215,7 @@ impl App {
         let store = self.store.clone();
         web::router(Web {
             auth: self.auth.clone(),
+            server: self.server.clone(),
             connections: self.connections.clone(),
             rulebook: self.rulebook.clone(),
             calls: self.calls.clone(),

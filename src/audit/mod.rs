@@ -342,7 +342,9 @@ struct AdminFacts<'a> {
 
 const fn grant(credential: Credential) -> Option<GrantId> {
     match credential {
-        Credential::Token(grant) | Credential::Session(grant) => Some(grant),
+        Credential::Token(grant) | Credential::Session(grant) | Credential::Access(grant) => {
+            Some(grant)
+        }
         Credential::Local => None,
     }
 }

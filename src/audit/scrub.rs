@@ -13,6 +13,9 @@ const MAX_CHARS: usize = 256;
 /// How the secrets begin that providers, or we ourselves, hand out, and how many more characters make it one.
 const PREFIXES: &[(&str, usize)] = &[
     ("wbt_", 8),
+    ("wba_", 8),
+    ("wbr_", 8),
+    ("wbc_", 8),
     ("sk-", 12),
     ("sk_live_", 8),
     ("sk_test_", 8),

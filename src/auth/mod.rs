@@ -3,6 +3,11 @@
 //!
 //! This module knows nothing of connections to providers: that is `connect`.
 
+mod access;
+pub mod server;
+
+pub use access::ACCESS_PREFIX;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -137,7 +142,9 @@ impl Auth {
 
     /// Whether the credential of this caller still holds.
     pub async fn still_holds(&self, caller: &Caller) -> bool {
-        let (Credential::Token(id) | Credential::Session(id)) = caller.credential else {
+        let (Credential::Token(id) | Credential::Session(id) | Credential::Access(id)) =
+            caller.credential
+        else {
             return true;
         };
         let now = self.inner.clock.now();
@@ -159,7 +166,9 @@ impl Auth {
             return Ok(known);
         }
         let found = self.inner.store.grant_by_hash(&hash).await?;
-        let known = Arc::new(found.ok_or(AuthError::Invalid)?);
+        let mut found = found.ok_or(AuthError::Invalid)?;
+        self.see_first_use(&mut found.0).await?;
+        let known = Arc::new(found);
         self.inner.known.insert(hash, Arc::clone(&known));
         Ok(known)
     }
@@ -168,7 +177,10 @@ impl Auth {
         if secret.len() > MAX_SECRET {
             return Err(AuthError::Invalid);
         }
-        let hash = vault::hash(secret);
+        self.live_hash(vault::hash(secret), kind).await
+    }
+
+    async fn live_hash(&self, hash: [u8; 32], kind: GrantKind) -> Result<Known, AuthError> {
         let known = self.known(hash).await?;
         let (grant, user) = &*known;
         if grant.kind != kind {
@@ -475,7 +487,7 @@ impl std::fmt::Debug for Auth {
 
 fn form_owner(caller: &Caller) -> String {
     match caller.credential {
-        Credential::Token(id) | Credential::Session(id) => id.to_string(),
+        Credential::Token(id) | Credential::Session(id) | Credential::Access(id) => id.to_string(),
         Credential::Local => caller.user.to_string(),
     }
 }

@@ -55,6 +55,17 @@ impl Events {
     }
 }
 
+/// The caller that a list is made for. A signed-in client sees what it may ask its person for: the call itself is answered
+/// with the scopes that it lacks. What the person has narrowed it to stays as it is.
+fn listing(caller: &Caller) -> Caller {
+    let mut caller = caller.clone();
+    if matches!(caller.credential, Credential::Access(_)) {
+        caller.scopes.read = true;
+        caller.scopes.write = true;
+    }
+    caller
+}
+
 impl Calls {
     /// What the caller may use now.
     pub async fn catalogue(&self, caller: &Caller) -> Result<Catalogue, CallError> {
@@ -65,6 +76,7 @@ impl Calls {
     }
 
     pub(super) async fn gather(&self, caller: &Caller) -> Result<Catalogue, StoreError> {
+        let caller = &listing(caller);
         let rules = self.rules(caller.org).await?;
         let rows = self.inner.connections.of(caller.user).await?;
         let mut catalogue = Catalogue::default();

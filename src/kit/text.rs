@@ -44,7 +44,7 @@ fn hidden(c: char) -> bool {
 }
 
 /// How credentials of the systems we know begin.
-const SECRET_PREFIXES: [&str; 14] = [
+const SECRET_PREFIXES: [&str; 17] = [
     "gho_",
     "ghp_",
     "ghu_",
@@ -57,6 +57,9 @@ const SECRET_PREFIXES: [&str; 14] = [
     "xox",
     "sntryu_",
     "wbt_",
+    "wba_",
+    "wbr_",
+    "wbc_",
     "wkz_",
     "eyJ",
 ];

@@ -1,4 +1,4 @@
-//! Personal access tokens, browser sessions and one-time sign-in tickets: each is a hash that names a person.
+//! Personal access tokens, browser sessions, one-time sign-in tickets and access tokens: each is a hash that names a person.
 
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -18,6 +18,8 @@ pub enum GrantKind {
     Session,
     /// A link that signs in once.
     Ticket,
+    /// An access token of the embedded authorization server.
+    Access,
 }
 
 impl GrantKind {
@@ -27,12 +29,13 @@ impl GrantKind {
             Self::Token => "token",
             Self::Session => "session",
             Self::Ticket => "ticket",
+            Self::Access => "access",
         }
     }
 
     /// Reads the stored word.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Token, Self::Session, Self::Ticket]
+        [Self::Token, Self::Session, Self::Ticket, Self::Access]
             .into_iter()
             .find(|kind| kind.as_str() == word)
     }
@@ -199,6 +202,20 @@ impl Store {
         .await
         .map(|done| done.rows_affected()))?;
         Ok(consumed == 1)
+    }
+
+    /// Notes that a grant was shown, at once; false when it has ended. A refresh token may be shown again only while what
+    /// came of it was not used, so the first use of an access token must be seen by every process.
+    pub async fn use_grant(&self, id: GrantId, now: Timestamp) -> Result<bool, StoreError> {
+        let used = on!(&self.db, write pool => sqlx::query(
+            "update grants set last_used_at = $2 where id = $1 and revoked_at is null",
+        )
+        .bind(id.uuid())
+        .bind(now.micros())
+        .execute(pool)
+        .await
+        .map(|done| done.rows_affected()))?;
+        Ok(used == 1)
     }
 
     /// Ends a grant; false when it had ended before.

@@ -29,6 +29,12 @@ const STEPS: &[Step] = &[
         postgres: include_str!("migrations/0002_audit.postgres.sql"),
     },
     Step {
+        version: 3,
+        name: "door",
+        sqlite: include_str!("migrations/0003_door.sqlite.sql"),
+        postgres: include_str!("migrations/0003_door.postgres.sql"),
+    },
+    Step {
         version: 5,
         name: "rules",
         sqlite: include_str!("migrations/0005_rules.sqlite.sql"),

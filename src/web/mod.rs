@@ -4,11 +4,13 @@
 //! This module decides nothing about tools: it authenticates and hands on.
 
 mod accounts;
+mod address;
 mod approvals;
 mod assets;
 mod bearer;
 mod connecting;
 mod error;
+mod oauth;
 mod operations;
 mod pages;
 mod policy;
@@ -28,12 +30,14 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::auth::Auth;
+use crate::auth::server::AuthorizationServer;
 use crate::calls::Calls;
 use crate::connect::Connections;
 use crate::links::Links;
 use crate::mcp;
 use crate::rulebook::Rulebook;
 
+pub use address::Peer;
 pub use error::Error;
 
 /// Largest form, in bytes.
@@ -47,6 +51,8 @@ pub type Ready = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 pub struct Web {
     /// Who is asking.
     pub auth: Auth,
+    /// Who may act for whom.
+    pub server: AuthorizationServer,
     /// Connecting accounts.
     pub connections: Connections,
     /// What the organization allows.
@@ -75,7 +81,8 @@ pub fn router(web: Web) -> Router {
         .layer(middleware::from_fn_with_state(
             web.clone(),
             bearer::authenticate,
-        ));
+        ))
+        .layer(cors(&web));
     let pages = Router::new()
         .route(
             "/",
@@ -97,6 +104,14 @@ pub fn router(web: Web) -> Router {
         )
         .route("/connected/{flow}", get(connecting::outcome))
         .merge(policy::routes())
+        .route("/oauth/authorize", get(oauth::authorize))
+        .route(
+            "/oauth/consent/{id}",
+            get(oauth::consent::ask).post(oauth::consent::decide),
+        )
+        .route("/clients", get(oauth::clients::list))
+        .route("/clients/sign-out", post(oauth::clients::sign_out_all))
+        .route("/clients/{id}/sign-out", post(oauth::clients::sign_out))
         .fallback(error::not_found)
         .layer(DefaultBodyLimit::max(FORM_BYTES))
         .layer(middleware::from_fn(pages::guard));
@@ -109,16 +124,29 @@ pub fn router(web: Web) -> Router {
             "/.well-known/oauth-protected-resource/mcp",
             get(bearer::metadata),
         )
+        .route(
+            "/.well-known/oauth-authorization-server",
+            get(oauth::metadata),
+        )
+        .route(
+            "/.well-known/oauth-authorization-server/{*path}",
+            get(oauth::metadata_at),
+        )
+        .route("/oauth/token", post(oauth::token))
+        .route("/oauth/revoke", post(oauth::revoke))
+        .route("/oauth/register", post(oauth::register))
+        .layer(DefaultBodyLimit::max(FORM_BYTES))
+        .layer(oauth::cors());
+    let plain = Router::new()
         .route("/assets/{name}", get(assets::asset))
         .route("/icons/{name}", get(assets::icon))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics));
-    let cors = cors(&web);
     protocol
         .merge(pages)
         .merge(open)
-        .layer(cors)
+        .merge(plain)
         .with_state(web)
 }
 

@@ -15,7 +15,7 @@ use super::error::Error;
 use super::pages::{Page, show};
 use crate::auth::AuthError;
 use crate::caller::Caller;
-use crate::ids::ApprovalId;
+use crate::ids::{ApprovalId, AuthorizationId};
 use crate::integrations;
 
 /// A request of somebody who is signed in. Anybody else is sent to sign in, and comes back afterwards.
@@ -48,10 +48,16 @@ fn sign_in_first(web: &Web, next: &str) -> Response {
 /// Where a sign-in may lead: a page of ours from a fixed list, else the accounts. Never an address from outside.
 fn local(next: &str) -> String {
     let (path, query) = next.split_once('?').unwrap_or((next, ""));
+    let consent = path
+        .strip_prefix("/oauth/consent/")
+        .and_then(|id| id.parse::<AuthorizationId>().ok());
+    if let Some(id) = consent {
+        return format!("/oauth/consent/{id}");
+    }
     let approval = path
         .strip_prefix("/approvals/")
         .is_some_and(|id| id.parse::<ApprovalId>().is_ok());
-    if path == "/approvals" || approval {
+    if matches!(path, "/approvals" | "/clients") || approval {
         return path.to_owned();
     }
     let known = path
@@ -83,6 +89,15 @@ pub(super) fn flow_cookie(web: &Web) -> &'static str {
         "__Host-workbench-flow"
     } else {
         "workbench-flow"
+    }
+}
+
+/// The cookie that binds a client's request to the browser in which a person is asked about it.
+pub(super) fn consent_cookie(web: &Web) -> &'static str {
+    if is_secure(web) {
+        "__Host-workbench-consent"
+    } else {
+        "workbench-consent"
     }
 }
 
@@ -245,6 +260,14 @@ mod tests {
         for (next, expected) in [
             ("/connect/github", "/connect/github"),
             ("/connect/github?reconnect=x", "/connect/github"),
+            ("/clients", "/clients"),
+            (
+                "/oauth/consent/athz_0196b1d2c3d4700080000000000000ff?x=y",
+                "/oauth/consent/athz_0196b1d2c3d4700080000000000000ff",
+            ),
+            ("/oauth/consent/", "/connections"),
+            ("/oauth/consent/../clients", "/connections"),
+            ("/oauth/authorize?client_id=x", "/connections"),
             ("/connect/nothing", "/connections"),
             ("/connections", "/connections"),
             ("/approvals", "/approvals"),

@@ -474,7 +474,7 @@ async fn refusals_at_the_door_are_exact() {
     assert_eq!(app.mcp(&short).tools().await, Vec::<String>::new());
     world.advance(Duration::from_hours(24));
     let challenge = format!(
-        "Bearer resource_metadata=\"{}/.well-known/oauth-protected-resource/mcp\"",
+        "Bearer resource_metadata=\"{}/.well-known/oauth-protected-resource/mcp\", scope=\"tools:read\"",
         app.url
     );
     let unknown =
@@ -513,7 +513,7 @@ async fn refusals_at_the_door_are_exact() {
             "an old token",
             Some(bearer(&short)),
             401,
-            ", error=\"invalid_token\", error_description=\"the token has expired; make a new one\"",
+            ", error=\"invalid_token\", error_description=\"the token has expired; get a new one\"",
         ),
     ] {
         for path in ["/mcp", "/sse", "/messages"] {

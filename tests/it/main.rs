@@ -16,6 +16,7 @@ mod catalogue;
 mod connect;
 mod contracts;
 mod crash;
+mod door;
 mod generated;
 mod harness;
 mod integrations;

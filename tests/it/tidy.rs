@@ -70,11 +70,15 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "changes",
         ],
     ),
-    // A person who loses access is forgotten by every process: changes.
+    // Fetches documents whose address somebody else named.
+    ("fetch", &[]),
+    // A person who loses access is forgotten by every process: changes. The authorization server publishes its own
+    // addresses, and a client may be a document somewhere: links, fetch.
     (
         "auth",
         &[
-            "ids", "clock", "config", "caller", "store", "vault", "audit", "changes", "turns",
+            "ids", "clock", "config", "caller", "links", "store", "vault", "audit", "changes",
+            "turns", "fetch",
         ],
     ),
     // A connection that changes its state changes what others list: changes. Refreshing has crash points: faults.
@@ -129,7 +133,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "calls",
         ],
     ),
-    // Of the store only the failure, which has an answer of its own. Of mcp the service and the older transport.
+    // Of the store only the failure, which has an answer of its own, and what a page lists as it is stored. Of mcp the
+    // service and the older transport.
     (
         "web",
         &[
@@ -148,6 +153,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "calls",
             "mcp",
             "store::StoreError",
+            "store::FamilyRow",
         ],
     ),
     // The loops: everything that has something to do from time to time.
@@ -184,7 +190,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("axum::", &["web/", "sandbox/", "app/"]),
     ("sqlx::", &["store/"]),
     ("AssertSqlSafe", &["store/"]),
-    ("reqwest::", &["kit/client/", "connect/"]),
+    // Documents whose address somebody else named are fetched with guards of their own: fetch.
+    ("reqwest::", &["kit/client/", "connect/", "fetch.rs"]),
     ("oauth2::", &["connect/"]),
     ("aes_gcm::", &["vault/"]),
     ("anyhow", &["main.rs", "cli/", "app/", "schemas.rs"]),
@@ -517,6 +524,9 @@ const SECRETS: &[(&str, usize)] = &[
     ("xoxb-", 8),
     ("xoxp-", 8),
     ("wbt_", 8),
+    ("wba_", 8),
+    ("wbr_", 8),
+    ("wbc_", 8),
     ("-----BEGIN ", 3),
 ];
 

@@ -18,12 +18,12 @@ create table users (
     unique (org_id, email)
 ) strict;
 
--- Everything that is a hash naming a person: personal tokens, browser sessions, one-time sign-in tickets.
+-- Everything that is a hash naming a person: personal tokens, browser sessions, one-time sign-in tickets, access tokens.
 create table grants (
     id blob not null primary key,
     org_id blob not null references organizations (id),
     user_id blob not null references users (id),
-    kind text not null check (kind in ('token', 'session', 'ticket')),
+    kind text not null check (kind in ('token', 'session', 'ticket', 'access')),
     secret_hash blob not null unique check (length(secret_hash) = 32),
     name text not null,
     scopes text not null,
