@@ -114,6 +114,10 @@ id!(
     GroupId, "grp"
 );
 id!(
+    /// A link that makes somebody a member.
+    InvitationId, "inv"
+);
+id!(
     /// One attempt to connect an account, from the link to the callback.
     FlowId, "flow"
 );

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::{self, AuditKeys, AuditLog, AuditWriter, Signer, VerifyingKey};
-use crate::auth::Auth;
+use crate::auth::{self, Auth};
 use crate::calls::{self, Calls};
 use crate::changes::Changes;
 use crate::clock::Clock;
@@ -116,7 +116,22 @@ impl App {
             cursors: keys.secrets.mac("cursor"),
         });
         let forms = keys.secrets.mac("form");
-        let auth = Auth::new(store.clone(), clock.clone(), audit.clone(), forms);
+        let oidc = config.oidc.clone().map(|settings| {
+            auth::oidc::Provider::new(settings, links.login_callback(), clock.clone())
+        });
+        let issuer = config
+            .issuer
+            .clone()
+            .map(|settings| auth::Issuer::new(settings, links.mcp(), clock.clone()));
+        let auth = Auth::new(auth::Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            audit: audit.clone(),
+            org,
+            forms,
+            oidc: oidc.transpose()?,
+            issuer: issuer.transpose()?,
+        });
         let closing = CancellationToken::new();
         let mcp = mcp::Server::new(mcp::Options {
             calls: calls.clone(),

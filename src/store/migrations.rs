@@ -28,6 +28,12 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("migrations/0002_audit.sqlite.sql"),
         postgres: include_str!("migrations/0002_audit.postgres.sql"),
     },
+    Step {
+        version: 4,
+        name: "people",
+        sqlite: include_str!("migrations/0004_people.sqlite.sql"),
+        postgres: include_str!("migrations/0004_people.postgres.sql"),
+    },
 ];
 
 fn migrator(sql: fn(&Step) -> &'static str) -> Migrator {
