@@ -73,6 +73,26 @@ impl Links {
         url.into()
     }
 
+    /// The sign-in page.
+    pub fn sign_in_page(&self) -> String {
+        self.at(&["login"]).into()
+    }
+
+    /// The page of a person's own password and sign-in.
+    pub fn account(&self) -> String {
+        self.at(&["account"]).into()
+    }
+
+    /// The admin's page of people.
+    pub fn admin_people(&self) -> String {
+        self.at(&["admin", "people"]).into()
+    }
+
+    /// The admin's page of integrations.
+    pub fn admin_integrations(&self) -> String {
+        self.at(&["admin", "integrations"]).into()
+    }
+
     /// Where somebody who holds the `code` of an invitation becomes a member.
     pub fn join(&self, code: &str) -> String {
         let mut url = self.at(&["join"]);

@@ -58,7 +58,8 @@ pub async fn remove(
     by: impl Into<Actor>,
     user: &UserRow,
 ) -> Result<Receipt, RemovalError> {
-    let ended = auth.remove(by.into(), user).await?;
+    let by = by.into();
+    let ended = auth.remove(by, user).await?;
     connections.forget(user.id);
     let mut accounts = Vec::new();
     for row in connections
@@ -68,7 +69,7 @@ pub async fn remove(
         .iter()
     {
         // Somebody else, such as the job, may have been faster.
-        if let Some(receipt) = connections.disconnect(user.id, row.id).await? {
+        if let Some(receipt) = connections.disconnect_by(by, user.id, row.id).await? {
             let provider = match receipt.revoked {
                 Revoked::Yes => "revoked".to_owned(),
                 Revoked::Unsupported => "offers no revocation; deleted here".to_owned(),
@@ -98,7 +99,9 @@ pub async fn finish(
         .connections_of_removed(now.minus(LEFT), AT_ONCE)
         .await?
     {
-        connections.disconnect(user, connection).await?;
+        connections
+            .disconnect_by(Actor::System, user, connection)
+            .await?;
     }
     Ok(())
 }

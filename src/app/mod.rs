@@ -20,7 +20,7 @@ use crate::auth::{self, Auth};
 use crate::calls::{self, Calls};
 use crate::changes::Changes;
 use crate::clock::Clock;
-use crate::config::{Config, SecretText};
+use crate::config::{Config, Network, SecretText};
 use crate::connect::{self, Connections, Site, Sites};
 use crate::ids::{CallId, OrgId};
 use crate::integrations;
@@ -64,6 +64,7 @@ pub struct App {
     closing: CancellationToken,
     owner: String,
     origins: Vec<String>,
+    proxies: Vec<Network>,
 }
 
 /// The keys a process works with.
@@ -169,6 +170,7 @@ impl App {
             closing,
             owner,
             origins,
+            proxies: config.trusted_proxies.clone(),
         })
     }
 
@@ -205,6 +207,7 @@ impl App {
             }),
             metrics,
             origins: self.origins.clone(),
+            proxies: self.proxies.clone(),
         })
     }
 

@@ -32,7 +32,7 @@ use crate::links::Links;
 use crate::store::Store;
 use crate::vault::Mac;
 
-pub use catalogue::Events;
+pub use catalogue::{Events, Switch};
 pub use error::{Action, CallError};
 
 use explain::Failure;

@@ -61,7 +61,7 @@ async fn a_grant_names_a_person_and_a_ticket_does_so_once() {
         store.insert_grant(&token).await.unwrap();
         assert_eq!(
             store.grant_by_hash(&[1; 32]).await.unwrap(),
-            Some((token.clone(), alice.clone()))
+            Some((token.clone(), alice.clone(), Vec::new()))
         );
         assert_eq!(store.grant_by_hash(&[9; 32]).await.unwrap(), None);
         assert_conflict(
