@@ -75,7 +75,7 @@ pub(crate) struct Verified {
     pub(crate) claims: Claims,
     /// Who it is about.
     pub(crate) identity: Identity,
-    /// Until when it holds.
+    /// Until when it holds, with the difference that clocks may have.
     pub(crate) expires_at: Timestamp,
 }
 
@@ -111,6 +111,7 @@ impl Tokens<'_> {
         let claims = Claims(decoded.map_err(|error| flaw(&error))?.claims);
         let identity = claims.check(&metadata, expected)?;
         let expires_at = claims.instant("exp").ok_or(Flaw::Missing("exp"))?;
+        let expires_at = expires_at.plus(SKEW);
         Ok(Verified {
             kind: header.typ,
             claims,
