@@ -345,7 +345,7 @@ const fn grant(credential: Credential) -> Option<GrantId> {
         Credential::Token(grant) | Credential::Session(grant) | Credential::Access(grant) => {
             Some(grant)
         }
-        Credential::Local => None,
+        Credential::External(_) | Credential::Local => None,
     }
 }
 

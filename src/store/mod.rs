@@ -58,6 +58,23 @@ macro_rules! on {
     };
 }
 
+/// Writes a row of `changes` in a transaction, as its last statement: `note!(tx, org, user, topic, at)`.
+macro_rules! note {
+    ($tx:ident, $org:expr, $user:expr, $topic:expr, $at:expr) => {{
+        let seq: i64 = sqlx::query_scalar(super::changes::NEXT)
+            .fetch_one(&mut *$tx)
+            .await?;
+        sqlx::query(super::changes::INSERT)
+            .bind(seq)
+            .bind($org)
+            .bind($user)
+            .bind($topic)
+            .bind($at)
+            .execute(&mut *$tx)
+            .await?;
+    }};
+}
+
 mod approvals;
 mod apps;
 mod audit;
@@ -69,10 +86,15 @@ mod error;
 mod families;
 mod flows;
 mod grants;
+mod groups;
 mod idempotency;
+mod identities;
+mod invitations;
 mod keys;
 mod leases;
 mod migrations;
+mod passwords;
+mod people;
 mod records;
 mod refresh;
 mod rules;
@@ -91,8 +113,12 @@ pub use error::StoreError;
 pub use families::{CodeUse, FamilyRow, Issue, Refreshed};
 pub use flows::FlowRow;
 pub use grants::{GrantKind, GrantRow};
+pub use groups::{GroupRow, Membership};
 pub use idempotency::{OnceKey, OnceRow, OnceState};
+pub use identities::Identity;
+pub use invitations::{Accepted, InvitationRow, Joining};
 pub use keys::{DataKeyRow, KeyRow};
+pub use people::{PersonRow, Removed, RoleChange};
 pub use records::{Record, RecordHead, Records};
 pub use refresh::{Failed, Rotated};
 pub use rules::{CapRow, CountRow, PolicyChange, PolicyRows, RuleRow};

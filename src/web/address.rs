@@ -1,4 +1,4 @@
-//! Where a request comes from: the other end of the connection.
+//! Where a request comes from: the other end of the connection, or whom a trusted proxy says it speaks for.
 
 use std::net::IpAddr;
 
@@ -10,9 +10,29 @@ use super::Web;
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
-/// The address that a request comes from. Behind a proxy it is the proxy's, because anybody can write a header that says
-/// otherwise.
-pub(super) fn address(_web: &Web, parts: &Parts) -> Option<IpAddr> {
+/// The address that a request comes from. What `X-Forwarded-For` says counts only as far as trusted proxies wrote it: the
+/// first address from its end that is none of theirs.
+pub(super) fn address(web: &Web, parts: &Parts) -> Option<IpAddr> {
     let Peer(peer) = *parts.extensions.get::<Peer>()?;
-    Some(peer)
+    let is_proxy = |address: IpAddr| web.proxies.iter().any(|network| network.contains(address));
+    if !is_proxy(peer) {
+        return Some(peer);
+    }
+    let told = parts.headers.get_all("x-forwarded-for").iter();
+    let told: Vec<&str> = told
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+        .collect();
+    let mut client = peer;
+    for word in told.iter().rev() {
+        let Ok(address) = word.parse() else {
+            return Some(client);
+        };
+        client = address;
+        if !is_proxy(address) {
+            break;
+        }
+    }
+    Some(client)
 }

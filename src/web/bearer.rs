@@ -63,7 +63,7 @@ pub(super) async fn authenticate(
             StatusCode::UNAUTHORIZED,
             Some(("invalid_token", "the token has expired; get a new one")),
         ),
-        Err(AuthError::Store(error)) => {
+        Err(error @ (AuthError::Store(_) | AuthError::Busy)) => {
             tracing::error!(error = %error, "a token cannot be looked up");
             let mut response = refuse(
                 &web,
@@ -160,14 +160,17 @@ fn challenge(web: &Web, status: StatusCode, scope: &str, error: Option<(&str, &s
     response
 }
 
-/// RFC 9728 §2.
+/// RFC 9728 §2. It names the external issuer when there is one.
 pub(super) async fn metadata(State(web): State<Web>) -> Response {
-    let body = json!({
+    let mut body = json!({
         "resource": web.links.mcp(),
         "resource_name": "Workbench MCP",
         "authorization_servers": [web.server.issuer()],
         "bearer_methods_supported": ["header"],
         "scopes_supported": ["tools:read", "tools:write"],
     });
+    if let Some(issuer) = web.auth.issuer() {
+        body["authorization_servers"] = json!([issuer]);
+    }
     Json(body).into_response()
 }
