@@ -38,6 +38,9 @@ const PER_HOST: u32 = 20;
 /// Fetches at once, whoever asks for them.
 const AT_ONCE: usize = 16;
 
+/// Names that mean something within a machine or a network alone (RFC 6761, RFC 6762, RFC 9476).
+const INSIDE: [&str; 5] = [".localhost", ".local", ".internal", ".home.arpa", ".alt"];
+
 /// Why there is no document. Each says it to the developer of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
@@ -262,6 +265,7 @@ pub fn check(address: &str, private: &[String]) -> Result<Url, FetchError> {
                 && url.port().is_none()
                 && name.contains('.')
                 && !name.ends_with('.')
+                && !INSIDE.iter().any(|suffix| name.ends_with(suffix))
                 && name.len() <= 253
         }
         Host::Ipv4(_) | Host::Ipv6(_) => false,

@@ -4,6 +4,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use url::Url;
 
+use super::clients::KnownClient;
 use super::redirect::Destination;
 use super::{AuthorizationServer, CODE_LIFE, QUESTION_LIFE, pkce, redirect};
 use crate::audit::Actor;
@@ -98,6 +99,21 @@ pub struct Question {
     pub redirect_origin: String,
 }
 
+/// What a client wants of a person.
+struct Wanted<'a> {
+    state: Option<&'a str>,
+    challenge: &'a str,
+    scopes: Scopes,
+    ask_again: bool,
+}
+
+/// An error word of RFC 6749 §4.1.2.1, and what is wrong.
+type Wrong = (&'static str, String);
+
+fn wrong(word: &'static str, description: impl Into<String>) -> Wrong {
+    (word, description.into())
+}
+
 impl AuthorizationServer {
     /// Checks an authorization request and keeps it. Nobody needs to be signed in for that.
     pub async fn begin(&self, parameters: &Parameters) -> Result<AuthorizationId, AuthorizeError> {
@@ -130,102 +146,14 @@ impl AuthorizationServer {
     }
 
     async fn check(&self, parameters: &Parameters) -> Result<AuthorizationId, AuthorizeError> {
-        let page = |text: &str| AuthorizeError::Page(text.to_owned());
         // First who asks and where the answer goes. Until both are known to belong together nothing is sent anywhere.
-        let client_id = parameters
-            .one("client_id")
-            .map_err(|Several| page("The request names several clients."))?
-            .filter(|id| id.len() <= MAX_TEXT)
-            .ok_or_else(|| page("The request names no client."))?;
-        let redirect_uri = parameters
-            .one("redirect_uri")
-            .map_err(|Several| page("The request names several redirect URIs."))?
-            .ok_or_else(|| page("The request names no redirect URI."))?;
-        let (back, _) = redirect::read(redirect_uri).map_err(|problem| {
-            AuthorizeError::Page(format!("The request cannot be answered: {problem}."))
-        })?;
-        let client = self
-            .client(client_id)
-            .await?
-            .map_err(AuthorizeError::Page)?;
-        if !client.may_redirect_to(redirect_uri) {
-            return Err(page(
-                "The redirect URI is none of those that this client has registered.",
-            ));
-        }
-
-        // From here on the client is told.
-        let state = parameters.one("state");
-        let tell = |word: &str, description: &str| {
-            let state = state.ok().flatten().filter(|state| state.len() <= MAX_TEXT);
-            let fields = [("error", word), ("error_description", description)];
+        let (client, redirect_uri, back) = self.trusted(parameters).await?;
+        let wanted = self.wanted(parameters).map_err(|wrong| {
+            let fields = [("error", wrong.0), ("error_description", wrong.1.as_str())];
+            let state = parameters.one("state").ok().flatten();
+            let state = state.filter(|state| state.len() <= MAX_TEXT);
             AuthorizeError::Back(self.answer(&back, &fields, state))
-        };
-        let once = |name: &str| {
-            parameters.one(name).map_err(|Several| {
-                tell("invalid_request", &format!("{name} stands more than once"))
-            })
-        };
-        let state = once("state")?;
-        if state.is_some_and(|state| state.len() > MAX_TEXT) {
-            return Err(tell("invalid_request", "state is too long"));
-        }
-        match once("response_type")? {
-            Some("code") => {}
-            Some(_) => {
-                return Err(tell(
-                    "unsupported_response_type",
-                    "response_type must be code",
-                ));
-            }
-            None => return Err(tell("invalid_request", "response_type is missing")),
-        }
-        if !matches!(once("response_mode")?, None | Some("query")) {
-            return Err(tell("invalid_request", "response_mode must be query"));
-        }
-        if once("request")?.is_some() || once("request_uri")?.is_some() {
-            return Err(tell(
-                "request_not_supported",
-                "request objects are not supported",
-            ));
-        }
-        if once("code_challenge_method")? != Some("S256") {
-            return Err(tell(
-                "invalid_request",
-                "code_challenge_method must be S256",
-            ));
-        }
-        let challenge = once("code_challenge")?
-            .filter(|challenge| pkce::is_challenge(challenge))
-            .ok_or_else(|| {
-                tell(
-                    "invalid_request",
-                    "code_challenge must be 43 characters of base64url",
-                )
-            })?;
-        if parameters
-            .all("resource")
-            .iter()
-            .any(|resource| *resource != self.resource())
-        {
-            let said = format!("resource must be {}", self.resource());
-            return Err(tell("invalid_target", &said));
-        }
-        let scopes = once("scope")?.unwrap_or_default();
-        let scopes = requested(scopes).ok_or_else(|| {
-            tell(
-                "invalid_scope",
-                "scope names an integration in a wrong form or is too long",
-            )
         })?;
-        let prompt = once("prompt")?.unwrap_or_default();
-        if prompt == "none" {
-            return Err(tell(
-                "interaction_required",
-                "a person has to sign in and agree",
-            ));
-        }
-
         let parts = self.parts();
         let now = parts.clock.now();
         let row = AuthorizationRow {
@@ -235,11 +163,11 @@ impl AuthorizationServer {
             client_name: client.name,
             client_host: client.host,
             redirect_uri: redirect_uri.to_owned(),
-            state: state.map(ToOwned::to_owned),
-            challenge: challenge.to_owned(),
+            state: wanted.state.map(ToOwned::to_owned),
+            challenge: wanted.challenge.to_owned(),
             resource: self.resource().to_owned(),
-            scopes,
-            ask_again: prompt.split(' ').any(|word| word == "consent"),
+            scopes: wanted.scopes,
+            ask_again: wanted.ask_again,
             created_at: now,
             expires_at: now.plus(QUESTION_LIFE),
             browser_hash: None,
@@ -252,6 +180,108 @@ impl AuthorizationServer {
         };
         parts.store.insert_authorization(&row).await?;
         Ok(row.id)
+    }
+
+    /// The client and a redirect URI of its own, as text and as address; whatever is wrong is told on a page.
+    async fn trusted<'a>(
+        &self,
+        parameters: &'a Parameters,
+    ) -> Result<(KnownClient, &'a str, Url), AuthorizeError> {
+        let page = |text: &str| AuthorizeError::Page(text.to_owned());
+        let client_id = parameters
+            .one("client_id")
+            .map_err(|Several| page("The request names several clients."))?
+            .filter(|id| id.len() <= MAX_TEXT)
+            .ok_or_else(|| page("The request names no client."))?;
+        let redirect_uri = parameters
+            .one("redirect_uri")
+            .map_err(|Several| page("The request names several redirect URIs."))?
+            .ok_or_else(|| page("The request names no redirect URI."))?;
+        let (back, _) = redirect::read(redirect_uri).map_err(|problem| {
+            AuthorizeError::Page(format!("The request cannot be answered: {problem}."))
+        })?;
+        let client = self.client(client_id).await?;
+        let client = client.map_err(AuthorizeError::Page)?;
+        if !client.may_redirect_to(redirect_uri) {
+            return Err(page(
+                "The redirect URI is none of those that this client has registered.",
+            ));
+        }
+        Ok((client, redirect_uri, back))
+    }
+
+    /// What a trusted client wants; what is wrong with it is told to the client.
+    fn wanted<'a>(&self, parameters: &'a Parameters) -> Result<Wanted<'a>, Wrong> {
+        let once = |name: &str| {
+            let value = parameters.one(name);
+            value.map_err(|Several| {
+                wrong("invalid_request", format!("{name} stands more than once"))
+            })
+        };
+        let state = once("state")?;
+        if state.is_some_and(|state| state.len() > MAX_TEXT) {
+            return Err(wrong("invalid_request", "state is too long"));
+        }
+        match once("response_type")? {
+            Some("code") => {}
+            Some(_) => {
+                return Err(wrong(
+                    "unsupported_response_type",
+                    "response_type must be code",
+                ));
+            }
+            None => return Err(wrong("invalid_request", "response_type is missing")),
+        }
+        if !matches!(once("response_mode")?, None | Some("query")) {
+            return Err(wrong("invalid_request", "response_mode must be query"));
+        }
+        if once("request")?.is_some() || once("request_uri")?.is_some() {
+            return Err(wrong(
+                "request_not_supported",
+                "request objects are not supported",
+            ));
+        }
+        if once("code_challenge_method")? != Some("S256") {
+            return Err(wrong(
+                "invalid_request",
+                "code_challenge_method must be S256",
+            ));
+        }
+        let challenge = once("code_challenge")?
+            .filter(|challenge| pkce::is_challenge(challenge))
+            .ok_or_else(|| {
+                wrong(
+                    "invalid_request",
+                    "code_challenge must be 43 characters of base64url",
+                )
+            })?;
+        let resources = parameters.all("resource");
+        if resources
+            .iter()
+            .any(|resource| *resource != self.resource())
+        {
+            let said = format!("resource must be {}", self.resource());
+            return Err(wrong("invalid_target", said));
+        }
+        let scopes = requested(once("scope")?.unwrap_or_default()).ok_or_else(|| {
+            wrong(
+                "invalid_scope",
+                "scope names an integration in a wrong form or is too long",
+            )
+        })?;
+        let prompt = once("prompt")?.unwrap_or_default();
+        if prompt == "none" {
+            return Err(wrong(
+                "interaction_required",
+                "a person has to sign in and agree",
+            ));
+        }
+        Ok(Wanted {
+            state,
+            challenge,
+            scopes,
+            ask_again: prompt.split(' ').any(|word| word == "consent"),
+        })
     }
 
     /// Shows an attempt to a signed-in person, and binds it to the browser with this secret. Who agreed to exactly this

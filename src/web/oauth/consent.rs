@@ -3,9 +3,10 @@
 use askama::Template;
 use axum::extract::{Path, RawForm, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use http::StatusCode;
-use http::header::CONTENT_SECURITY_POLICY;
+use http::header::{CONTENT_SECURITY_POLICY, REFRESH};
 use http::request::Parts;
+use http::{HeaderValue, StatusCode};
+use url::Url;
 
 use super::refused;
 use crate::auth::server::redirect::Destination;
@@ -15,7 +16,7 @@ use crate::ids::{self, AuthorizationId};
 use crate::integrations;
 use crate::web::Web;
 use crate::web::error::Error;
-use crate::web::pages::{Page, policy_towards, show};
+use crate::web::pages::{Message, Page, policy_towards, show};
 use crate::web::session::{SignedIn, consent_cookie, cookie, set_cookie};
 
 /// Length of the secret in the cookie.
@@ -63,7 +64,7 @@ pub(in crate::web) async fn ask(
     let asked = web.server.ask(&caller, id, &browser).await?;
     let mut response = match asked {
         Asked::Question(question) => page(&web, &caller, question, None),
-        Asked::Agreed(url) => Redirect::to(url.as_str()).into_response(),
+        Asked::Agreed(url) => going_back(&web, &caller, &url),
         Asked::Gone => return Ok(gone(&web)),
         Asked::Elsewhere => return Ok(elsewhere(&web)),
     };
@@ -101,7 +102,7 @@ pub(in crate::web) async fn decide(
                         question,
                         Some("Tick at least one system, or decline."),
                     ),
-                    Asked::Agreed(url) => Redirect::to(url.as_str()).into_response(),
+                    Asked::Agreed(url) => going_back(&web, &caller, &url),
                     Asked::Gone => gone(&web),
                     Asked::Elsewhere => elsewhere(&web),
                 });
@@ -184,6 +185,24 @@ fn allowed(asked: &Scopes, ticked: &[&str]) -> Option<Scopes> {
 /// The secret of this browser, if it was shown a question before.
 fn browser<'a>(web: &Web, parts: &'a Parts) -> Option<&'a str> {
     cookie(parts, consent_cookie(web)).filter(|secret| secret.len() == SECRET)
+}
+
+/// Sends on a browser whose person agreed before. Not by a redirect: when they have just signed in, browsers hold the
+/// whole way to the form policy of the sign-in page, which knows no clients.
+fn going_back(web: &Web, caller: &Caller, url: &Url) -> Response {
+    let message = Message {
+        page: Page::of(web, Some(caller)),
+        title: "Going back to your AI client".to_owned(),
+        tone: "good",
+        lines: vec!["You have allowed this client before.".to_owned()],
+        actions: vec![("Continue".to_owned(), url.to_string())],
+        close: false,
+    };
+    let mut response = show(StatusCode::OK, &message);
+    if let Ok(refresh) = HeaderValue::from_str(&format!("0;url={url}")) {
+        response.headers_mut().insert(REFRESH, refresh);
+    }
+    response
 }
 
 fn gone(web: &Web) -> Response {

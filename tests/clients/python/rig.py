@@ -153,6 +153,17 @@ class Browser:
             raise RuntimeError(f"{url} does not say that the account is connected: {page[:300]}")
         return re.sub(r"<[^>]+>", "", page)
 
+    def allow(self, link: str, token: str) -> str:
+        """Follows a client's link: signs in if need be, and allows the client; answers where it is sent back to."""
+        url, page = self.go(link)
+        if "/login" in url:
+            form = _Form(page)
+            url, page = self.go(urllib.parse.urljoin(url, form.action or url), form.filled(token=token))
+        form = _Form(page)
+        if not form.found:
+            raise RuntimeError(f"{url} has no form: {page[:300]}")
+        return self.go(urllib.parse.urljoin(url, form.action), form.filled(decision="approve"))[0]
+
 
 class Tally:
     """Counts checks and prints one line for each."""

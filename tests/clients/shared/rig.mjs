@@ -121,6 +121,13 @@ export class Browser {
     if (!at.page.includes("is connected")) throw new Error(`${at.url} does not say that the account is connected`);
   }
 
+  /** Follows a client's link: signs in if need be, and allows the client; answers where it is sent back to. */
+  async allow(link, token) {
+    let at = await this.go(link);
+    if (new URL(at.url).pathname.endsWith("/login")) at = await this.#send(at, { token });
+    return new URL((await this.#send(at, { decision: "approve" })).url);
+  }
+
   /** Sends the last form on a page, some of its fields filled in by the person. */
   async #send({ url, page }, more) {
     const start = page.lastIndexOf("<form");

@@ -111,7 +111,7 @@ impl Client {
     /// Has a person approve everything that is asked for, if they are asked; answers where the browser goes.
     async fn approved(&self, person: &Person, scope: &str) -> Url {
         let page = self.ask(person, scope).await;
-        match page.location() {
+        match sent_on(&page) {
             Some(to) => to,
             None => decide(person, &page, "approve", &ticked(&page)).await,
         }
@@ -196,6 +196,12 @@ fn parameter(url: &Url, name: &str) -> String {
         .collect();
     assert_eq!(found.len(), 1, "{name} in {url}");
     found[0].1.clone().into_owned()
+}
+
+/// Where a page sends the browser of somebody who agreed before.
+fn sent_on(page: &Page) -> Option<Url> {
+    let refresh = page.headers.get("refresh")?.to_str().unwrap();
+    Some(refresh.strip_prefix("0;url=").unwrap().parse().unwrap())
 }
 
 /// The values of the boxes that a consent page has ticked.

@@ -136,7 +136,8 @@ async fn replicas_know_what_the_others_have_seen() {
         "http://localhost:9".to_owned(),
     );
     let (one, two) = (world.app().await, world.app().await);
-    let alice = alice(&one).await;
+    let alice = one.person("alice@example.test").await;
+    alice.sign_in().await;
     let resource = |client: &Client| {
         let mut parameters = client.parameters("tools:read");
         parameters.insert("resource".to_owned(), "http://localhost:9/mcp".to_owned());

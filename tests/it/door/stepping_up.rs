@@ -65,7 +65,7 @@ async fn a_call_that_needs_more_names_all_that_it_needs() {
         both
     );
     assert_eq!(
-        wanted(&mcp.read("github://acme/repos/acme/site").await),
+        wanted(&mcp.read("github://alice-dev/acme/site").await),
         both
     );
 
