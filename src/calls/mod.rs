@@ -35,7 +35,7 @@ use crate::rulebook::Rulebook;
 use crate::store::Store;
 use crate::vault::Mac;
 
-pub use catalogue::Events;
+pub use catalogue::{Events, Switch};
 pub use error::{Action, CallError};
 pub use why::{Explanation, Reason};
 

@@ -21,6 +21,7 @@ mod integrations;
 mod isolation;
 mod mcp;
 mod mcp_json;
+mod people;
 mod refresh;
 mod rules;
 mod sandbox;

@@ -51,7 +51,7 @@ async fn several_processes_migrate_at_once() {
         }
         assert_eq!(
             stores[0].pending_migrations().await.unwrap(),
-            ["1 init", "2 audit"]
+            ["1 init", "2 audit", "4 people"]
         );
         let tasks: Vec<_> = stores
             .iter()
