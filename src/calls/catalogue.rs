@@ -181,7 +181,7 @@ impl Calls {
         store
             .set_integration(org, integration.id, disabled_at)
             .await?;
-        self.forget_rules();
+        self.inner.rulebook.forget();
         self.inner.changes.nudge();
         Ok(())
     }

@@ -3,6 +3,7 @@
 mod connections;
 mod people;
 mod refresh;
+mod rules;
 
 use workbench_mcp::clock::{Clock, Timestamp};
 use workbench_mcp::ids::{ConnectionId, DataKeyId, FlowId, GrantId, UserId};
