@@ -1,6 +1,9 @@
 //! The pages of admins: who gets them, and what they do.
 
+use workbench_mcp::sandbox::Command;
+
 use super::*;
+use crate::harness::app::{CLIENT_ID, CLIENT_SECRET};
 use crate::harness::database::sqlite;
 use crate::harness::http::between;
 
@@ -239,6 +242,11 @@ async fn an_app_is_set_tested_and_never_shown() {
         page.text
     );
     for provider in ["github", "hubspot"] {
+        let client = Command::RegisterClient {
+            client_id: CLIENT_ID.to_owned(),
+            client_secret: CLIENT_SECRET.to_owned(),
+        };
+        world.tell(provider, client);
         for (id, secret, expected, said) in [
             (
                 CLIENT_ID,
@@ -246,7 +254,6 @@ async fn an_app_is_set_tested_and_never_shown() {
                 "bad",
                 "does not accept the app",
             ),
-            ("nobody", CLIENT_SECRET, "bad", "does not accept the app"),
             (CLIENT_ID, CLIENT_SECRET, "good", "knows the client id"),
         ] {
             let form = [("client_id", id), ("client_secret", secret)];
@@ -302,5 +309,3 @@ async fn an_app_is_set_tested_and_never_shown() {
         assert_eq!(app.logged(kind).await[0].user, Some(root.row.id));
     }
 }
-
-use crate::harness::app::{CLIENT_ID, CLIENT_SECRET};

@@ -16,7 +16,7 @@ async fn a_removed_person_is_out_and_their_accounts_are_revoked() {
         let bob = app.person("bob@example.test").await;
         bob.sign_in().await;
         bob.connect("github", "alice-dev").await;
-        bob.connect("hubspot", "alice-sales").await;
+        bob.connect("hubspot", "4711").await;
         give_password(&app, &bob, PASSWORD).await;
         let id = bob.row.id;
         let page = root
