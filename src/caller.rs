@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::clock::Timestamp;
 use crate::ids::{GrantId, GroupId, OrgId, UserId};
 
 /// What a person may do in their organization.
@@ -160,6 +161,8 @@ pub enum Credential {
     Token(GrantId),
     /// A browser session.
     Session(GrantId),
+    /// An access token of the external issuer, which holds until then.
+    External(Timestamp),
     /// The local person of `stdio`: whoever can start the process is trusted with the database anyway.
     Local,
 }

@@ -118,6 +118,10 @@ id!(
     RuleId, "rul"
 );
 id!(
+    /// A link that makes somebody a member.
+    InvitationId, "inv"
+);
+id!(
     /// One attempt to connect an account, from the link to the callback.
     FlowId, "flow"
 );

@@ -13,6 +13,7 @@ use crate::changes::{Changes, Heard};
 use crate::clock::Clock;
 use crate::connect::Connections;
 use crate::keys;
+use crate::removal;
 use crate::store::{Store, StoreError};
 use crate::vault::Vault;
 
@@ -115,6 +116,7 @@ impl Jobs {
     async fn seldom(self) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.calls.sweep();
+        self.auth.sweep();
         // One replica tidies at a time; the others would find nothing.
         if !self
             .store
@@ -126,6 +128,12 @@ impl Jobs {
         if let Err(error) = self.audit.close_stale(STALE_CALL).await {
             tracing::warn!(error = %error, "stale calls are not closed yet");
         }
+        if let Err(error) = removal::finish(&self.store, &self.connections, now).await {
+            tracing::warn!(error = %error, "accounts of removed people are still stored");
+        }
+        self.store
+            .delete_invitations_before(now.minus(KEPT))
+            .await?;
         self.store.delete_flows_before(now.minus(KEPT)).await?;
         self.store.delete_changes_before(now.minus(KEPT)).await?;
         self.store.delete_once_before(now).await?;

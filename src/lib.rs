@@ -11,7 +11,7 @@
 //! | Secrets and rows | [`vault`] (envelope encryption, no I/O), [`store`] (SQL lives there and nowhere else), [`changes`] |
 //! | What an integration may use | [`kit`] |
 //! | Integrations | [`integrations`], one folder each; they name nothing but `kit` |
-//! | Services | [`audit`] (two-phase log), [`policy`] (pure), [`rulebook`] (what admins set), [`auth`] (inbound), [`connect`] (outbound), [`approvals`] (a human's yes), [`keys`] |
+//! | Services | [`audit`] (two-phase log), [`policy`] (pure), [`rulebook`] (what admins set), [`auth`] (inbound), [`connect`] (outbound), [`approvals`] (a human's yes), [`removal`] (of a person, from both), [`keys`] |
 //! | The one path of a call | [`calls`] |
 //! | Faces | [`mcp`] (the protocol), [`web`] (routes and pages) |
 //! | Around it | [`jobs`], [`sandbox`] (stands in for the providers), [`schemas`], [`app`] (builds it all), [`cli`] |
@@ -63,6 +63,7 @@ pub mod kit;
 pub mod links;
 pub mod mcp;
 pub mod policy;
+pub mod removal;
 pub mod rulebook;
 pub mod sandbox;
 pub mod schemas;

@@ -83,6 +83,38 @@ impl Links {
         url.into()
     }
 
+    /// The sign-in page.
+    pub fn sign_in_page(&self) -> String {
+        self.at(&["login"]).into()
+    }
+
+    /// The page of a person's own password and sign-in.
+    pub fn account(&self) -> String {
+        self.at(&["account"]).into()
+    }
+
+    /// The admin's page of people.
+    pub fn admin_people(&self) -> String {
+        self.at(&["admin", "people"]).into()
+    }
+
+    /// The admin's page of integrations.
+    pub fn admin_integrations(&self) -> String {
+        self.at(&["admin", "integrations"]).into()
+    }
+
+    /// Where somebody who holds the `code` of an invitation becomes a member.
+    pub fn join(&self, code: &str) -> String {
+        let mut url = self.at(&["join"]);
+        url.query_pairs_mut().append_pair("code", code);
+        url.into()
+    }
+
+    /// Where the identity provider sends the browser back to after a sign-in.
+    pub fn login_callback(&self) -> String {
+        self.at(&["login", "callback"]).into()
+    }
+
     /// Where `provider` sends the browser back to (RFC 6749 §3.1.2); one per provider, against mix-up (RFC 9700 §4.4).
     pub fn callback(&self, provider: &str) -> String {
         self.at(&["oauth", "callback", provider]).into()

@@ -17,11 +17,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::approvals::{self, Approvals};
 use crate::audit::{self, AuditKeys, AuditLog, AuditWriter, Signer, VerifyingKey};
-use crate::auth::Auth;
+use crate::auth::{self, Auth};
 use crate::calls::{self, Calls};
 use crate::changes::Changes;
 use crate::clock::Clock;
-use crate::config::{Config, SecretText};
+use crate::config::{Config, Network, SecretText};
 use crate::connect::{self, Connections, Site, Sites};
 use crate::ids::{CallId, OrgId};
 use crate::integrations;
@@ -68,6 +68,7 @@ pub struct App {
     closing: CancellationToken,
     owner: String,
     origins: Vec<String>,
+    proxies: Vec<Network>,
 }
 
 /// The keys a process works with.
@@ -132,7 +133,22 @@ impl App {
             }),
         });
         let forms = keys.secrets.mac("form");
-        let auth = Auth::new(store.clone(), clock.clone(), audit.clone(), forms);
+        let oidc = config.oidc.clone().map(|settings| {
+            auth::oidc::Provider::new(settings, links.login_callback(), clock.clone())
+        });
+        let issuer = config
+            .issuer
+            .clone()
+            .map(|settings| auth::Issuer::new(settings, links.mcp(), clock.clone()));
+        let auth = Auth::new(auth::Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            audit: audit.clone(),
+            org,
+            forms,
+            oidc: oidc.transpose()?,
+            issuer: issuer.transpose()?,
+        });
         let closing = CancellationToken::new();
         let mcp = mcp::Server::new(mcp::Options {
             calls: calls.clone(),
@@ -171,6 +187,7 @@ impl App {
             closing,
             owner,
             origins,
+            proxies: config.trusted_proxies.clone(),
         })
     }
 
@@ -208,6 +225,7 @@ impl App {
             }),
             metrics,
             origins: self.origins.clone(),
+            proxies: self.proxies.clone(),
         })
     }
 

@@ -4,6 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
+use http::Request;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -11,6 +14,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use crate::web::Peer;
 
 /// Longest wait for the header of a request.
 const HEADER: Duration = Duration::from_secs(10);
@@ -46,8 +52,8 @@ pub(super) async fn serve(
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, or a peer that was gone at once. Neither ends the server.
                 tracing::warn!(error = %error, "a connection was not accepted");
@@ -57,7 +63,14 @@ pub(super) async fn serve(
         };
         // Without it an event stream costs 40 ms a message (Nagle's algorithm and delayed acknowledgements).
         let _best_effort = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
+        let peer = Peer(peer.ip());
+        let router = router
+            .clone()
+            .map_request(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(peer);
+                request.map(Body::new)
+            });
+        let service = TowerToHyperService::new(router);
         let (builder, closing) = (Arc::clone(&builder), closing.clone());
         open.spawn(async move {
             let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);

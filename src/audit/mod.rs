@@ -343,7 +343,7 @@ struct AdminFacts<'a> {
 const fn grant(credential: Credential) -> Option<GrantId> {
     match credential {
         Credential::Token(grant) | Credential::Session(grant) => Some(grant),
-        Credential::Local => None,
+        Credential::External(_) | Credential::Local => None,
     }
 }
 

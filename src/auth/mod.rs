@@ -1,9 +1,20 @@
 //! Inbound: who is asking. Personal access tokens, browser sessions and one-time sign-in tickets are all "a secret of 256
-//! random bits whose hash names a person"; only SHA-256 of them is stored.
+//! random bits whose hash names a person"; only SHA-256 of them is stored. Passwords (`password.rs`), an identity provider
+//! (`oidc/`) and invitations lead to a browser session; access tokens of another server (`issuer.rs`) are the one
+//! credential that is not a row.
 //!
 //! This module knows nothing of connections to providers: that is `connect`.
 
+mod invitations;
+mod issuer;
+pub mod oidc;
+mod password;
+mod people;
+mod sessions;
+mod throttle;
+
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,13 +23,17 @@ use serde_json::json;
 use tokio::sync::broadcast;
 
 use crate::audit::{Actor, AdminEvent, AuditError, AuditLog};
-use crate::caller::{Caller, Credential, Role, Scopes};
+use crate::caller::{Caller, Credential, Scopes};
 use crate::changes::Heard;
 use crate::clock::{Clock, Timestamp};
-use crate::ids::{GrantId, OrgId, UserId};
+use crate::ids::{GrantId, GroupId, OrgId, UserId};
 use crate::store::{GrantKind, GrantRow, Store, StoreError, UserRow};
 use crate::turns::Turns;
 use crate::vault::{self, Mac, VaultError};
+
+pub use invitations::{Invitation, Invited};
+pub use issuer::Issuer;
+pub use people::{Person, Removal};
 
 /// What personal access tokens begin with, so that secret scanners find a leaked one.
 pub const TOKEN_PREFIX: &str = "wbt_";
@@ -26,10 +41,8 @@ pub const TOKEN_PREFIX: &str = "wbt_";
 const REMEMBERED: Duration = Duration::from_secs(5);
 /// How many grants are remembered.
 const GRANTS: u64 = 50_000;
-/// How long a browser stays signed in.
-const SESSION_LIFE: Duration = Duration::from_hours(12);
-/// How long a printed sign-in link is good for.
-const TICKET_LIFE: Duration = Duration::from_mins(30);
+/// How long a browser stays signed in without being used.
+const SESSION_IDLE: Duration = Duration::from_hours(12);
 /// Longest secret looked up, in bytes; ours are shorter.
 const MAX_SECRET: usize = 200;
 
@@ -51,6 +64,33 @@ pub enum AuthError {
     /// Nobody has this e-mail address.
     #[error("nobody here is called {0}; `users add` adds people")]
     NoSuchPerson(String),
+    /// Without them nobody could administer the organization.
+    #[error("{0} is the last admin; make somebody else an admin first")]
+    LastAdmin(String),
+    /// The group's name cannot be one.
+    #[error("{0:?} cannot be the name of a group; use 1 to 60 visible characters")]
+    BadGroupName(String),
+    /// The name is taken.
+    #[error("there is a group called {0} already")]
+    GroupExists(String),
+    /// No group has this name.
+    #[error("there is no group called {0}; `groups list` shows them")]
+    NoSuchGroup(String),
+    /// A new password that is too easy.
+    #[error("this password is not good enough: {0}")]
+    WeakPassword(&'static str),
+    /// Too many tries.
+    #[error("too many tries; try again in {retry_after_s} s")]
+    Throttled {
+        /// When to come again.
+        retry_after_s: u64,
+    },
+    /// So many people sign in that this one would wait too long.
+    #[error("too many people sign in at this moment; try again")]
+    Busy,
+    /// The identity provider, or what it said, does not let this person in; says what to do.
+    #[error("{0}")]
+    Refused(String),
     /// The machine gave no randomness.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -62,7 +102,14 @@ pub enum AuthError {
     Store(#[from] StoreError),
 }
 
-type Known = Arc<(GrantRow, UserRow)>;
+/// A grant as it is remembered, with what every caller needs to know of its person.
+struct Known {
+    grant: GrantRow,
+    user: UserRow,
+    groups: Arc<[GroupId]>,
+    /// When this process last saw it used, in microseconds; 0 when it did not.
+    seen: AtomicI64,
+}
 
 /// The people and their credentials. Cheap to clone.
 #[derive(Clone)]
@@ -70,12 +117,35 @@ pub struct Auth {
     inner: Arc<Inner>,
 }
 
+/// What [`Auth::new`] is made of.
+pub struct Parts {
+    /// Rows.
+    pub store: Store,
+    /// Time.
+    pub clock: Clock,
+    /// The log.
+    pub audit: AuditLog,
+    /// The organization.
+    pub org: OrgId,
+    /// Seals the tokens of forms.
+    pub forms: Mac,
+    /// Where people sign in besides here.
+    pub oidc: Option<oidc::Provider>,
+    /// Whose access tokens are taken besides our own.
+    pub issuer: Option<Issuer>,
+}
+
 struct Inner {
     store: Store,
     clock: Clock,
     audit: AuditLog,
+    org: OrgId,
     forms: Mac,
-    known: moka::sync::Cache<[u8; 32], Known>,
+    passwords: password::Passwords,
+    guesses: throttle::Guesses,
+    oidc: Option<oidc::Provider>,
+    issuer: Option<Issuer>,
+    known: moka::sync::Cache<[u8; 32], Arc<Known>>,
     turns: Turns,
     used: Mutex<HashMap<GrantId, Timestamp>>,
 }
@@ -91,18 +161,23 @@ pub struct NewToken {
 }
 
 impl Auth {
-    /// Authentication over this store. `forms` seals the tokens of forms.
-    pub fn new(store: Store, clock: Clock, audit: AuditLog, forms: Mac) -> Self {
+    /// Authentication over these parts.
+    pub fn new(parts: Parts) -> Self {
         let known = moka::sync::Cache::builder()
             .max_capacity(GRANTS)
             .time_to_live(REMEMBERED)
             .build();
         Self {
             inner: Arc::new(Inner {
-                store,
-                clock,
-                audit,
-                forms,
+                store: parts.store,
+                clock: parts.clock,
+                audit: parts.audit,
+                org: parts.org,
+                forms: parts.forms,
+                passwords: password::Passwords::new(),
+                guesses: throttle::Guesses::new(),
+                oidc: parts.oidc,
+                issuer: parts.issuer,
                 known,
                 turns: Turns::default(),
                 used: Mutex::default(),
@@ -116,43 +191,66 @@ impl Auth {
         loop {
             match heard.recv().await {
                 Ok(Heard::Change(change)) if change.topic != "grant" => {}
-                Ok(_) | Err(RecvError::Lagged(_)) => self.inner.known.invalidate_all(),
+                Ok(_) | Err(RecvError::Lagged(_)) => self.forget(),
                 Err(RecvError::Closed) => return,
             }
         }
     }
 
-    /// Whose personal access token this is.
+    /// Forgets what is remembered of grants and people; the next look is at the store.
+    fn forget(&self) {
+        self.inner.known.invalidate_all();
+        if let Some(issuer) = &self.inner.issuer {
+            issuer.forget();
+        }
+    }
+
+    /// Whose personal access token, or token of the external issuer, this is.
     pub async fn bearer(&self, token: &str) -> Result<Caller, AuthError> {
         if !token.starts_with(TOKEN_PREFIX) {
-            return Err(AuthError::Invalid);
+            return match &self.inner.issuer {
+                Some(issuer) => self.external(issuer, token).await,
+                None => Err(AuthError::Invalid),
+            };
         }
         let known = self.live(token, GrantKind::Token).await?;
-        Ok(caller(&known, Credential::Token(known.0.id)))
+        Ok(caller(&known, Credential::Token(known.grant.id)))
+    }
+
+    /// The external issuer whose access tokens are taken at the MCP endpoint, for the metadata that names it.
+    pub fn issuer(&self) -> Option<&str> {
+        self.inner.issuer.as_ref().map(Issuer::name)
     }
 
     /// Whose browser session this is.
     pub async fn session(&self, secret: &str) -> Result<Caller, AuthError> {
         let known = self.live(secret, GrantKind::Session).await?;
-        Ok(caller(&known, Credential::Session(known.0.id)))
+        Ok(caller(&known, Credential::Session(known.grant.id)))
     }
 
     /// Whether the credential of this caller still holds.
     pub async fn still_holds(&self, caller: &Caller) -> bool {
-        let (Credential::Token(id) | Credential::Session(id)) = caller.credential else {
-            return true;
-        };
         let now = self.inner.clock.now();
-        match self.inner.store.grant(id).await {
-            Ok(Some((grant, user))) => judge(&grant, &user, now).is_ok(),
-            // A database that does not answer for a moment ends no stream.
-            Ok(None) => false,
-            Err(_) => true,
-        }
+        let held = match caller.credential {
+            Credential::Token(id) | Credential::Session(id) => {
+                self.inner.store.grant(id).await.map(|found| {
+                    found.is_some_and(|(grant, user)| judge(&grant, &user, None, now).is_ok())
+                })
+            }
+            Credential::External(until) => self
+                .inner
+                .store
+                .user(caller.user)
+                .await
+                .map(|found| now < until && found.is_some_and(|user| user.removed_at.is_none())),
+            Credential::Local => return true,
+        };
+        // A database that does not answer for a moment ends no stream.
+        held.unwrap_or(true)
     }
 
     /// The grant with this hash, live or not, and its person.
-    async fn known(&self, hash: [u8; 32]) -> Result<Known, AuthError> {
+    async fn known(&self, hash: [u8; 32]) -> Result<Arc<Known>, AuthError> {
         if let Some(known) = self.inner.known.get(&hash) {
             return Ok(known);
         }
@@ -161,119 +259,36 @@ impl Auth {
             return Ok(known);
         }
         let found = self.inner.store.grant_by_hash(&hash).await?;
-        let known = Arc::new(found.ok_or(AuthError::Invalid)?);
+        let (grant, user, groups) = found.ok_or(AuthError::Invalid)?;
+        let known = Arc::new(Known {
+            grant,
+            user,
+            groups: groups.into(),
+            seen: AtomicI64::new(0),
+        });
         self.inner.known.insert(hash, Arc::clone(&known));
         Ok(known)
     }
 
-    async fn live(&self, secret: &str, kind: GrantKind) -> Result<Known, AuthError> {
+    async fn live(&self, secret: &str, kind: GrantKind) -> Result<Arc<Known>, AuthError> {
         if secret.len() > MAX_SECRET {
             return Err(AuthError::Invalid);
         }
         let hash = vault::hash(secret);
         let known = self.known(hash).await?;
-        let (grant, user) = &*known;
-        if grant.kind != kind {
+        if known.grant.kind != kind {
             return Err(AuthError::Invalid);
         }
         let now = self.inner.clock.now();
-        judge(grant, user, now)?;
+        let seen = Timestamp::from_micros(known.seen.load(Ordering::Relaxed));
+        judge(&known.grant, &known.user, Some(seen), now)?;
+        known.seen.store(now.micros(), Ordering::Relaxed);
         self.inner
             .used
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(grant.id, now);
+            .insert(known.grant.id, now);
         Ok(known)
-    }
-
-    /// Signs a browser in for whoever holds this personal access token; the session's secret goes into a cookie. A
-    /// read-only token makes no session, because a session may connect accounts.
-    pub async fn sign_in_with_token(&self, token: &str) -> Result<SecretString, AuthError> {
-        let caller = self.bearer(token).await?;
-        if !caller.scopes.write {
-            return Err(AuthError::Invalid);
-        }
-        self.begin_session(caller.org, caller.user, "token").await
-    }
-
-    /// Signs a browser in for whoever holds this one-time ticket.
-    pub async fn sign_in_with_ticket(&self, ticket: &str) -> Result<SecretString, AuthError> {
-        let known = self.live(ticket, GrantKind::Ticket).await?;
-        let (grant, user) = &*known;
-        if !self
-            .inner
-            .store
-            .consume_grant(grant.id, self.inner.clock.now())
-            .await?
-        {
-            return Err(AuthError::Invalid);
-        }
-        self.inner.known.invalidate(&grant.secret_hash);
-        self.begin_session(user.org_id, user.id, "ticket").await
-    }
-
-    async fn begin_session(
-        &self,
-        org: OrgId,
-        user: UserId,
-        by: &'static str,
-    ) -> Result<SecretString, AuthError> {
-        let life = Some(SESSION_LIFE);
-        let (id, secret) = self
-            .insert(org, user, GrantKind::Session, "browser", life, Scopes::ALL)
-            .await?;
-        let event = AdminEvent {
-            kind: "auth.signed_in",
-            target: id.to_string().into(),
-            detail: json!({ "by": by }),
-            ..AdminEvent::default()
-        };
-        self.inner
-            .audit
-            .record(
-                Actor::Person {
-                    user,
-                    grant: Some(id),
-                },
-                org,
-                event,
-            )
-            .await?;
-        Ok(secret)
-    }
-
-    /// Ends the session of this caller.
-    pub async fn sign_out(&self, caller: &Caller) -> Result<(), AuthError> {
-        if let Credential::Session(id) = caller.credential {
-            self.inner
-                .store
-                .revoke_grant(id, self.inner.clock.now())
-                .await?;
-            self.inner.known.invalidate_all();
-            let event = AdminEvent {
-                kind: "auth.signed_out",
-                target: id.to_string().into(),
-                ..AdminEvent::default()
-            };
-            self.inner.audit.record(caller, caller.org, event).await?;
-        }
-        Ok(())
-    }
-
-    /// A link's secret that signs this person in once, for the console of whoever runs the server.
-    pub async fn ticket(&self, user: &UserRow) -> Result<SecretString, AuthError> {
-        let life = Some(TICKET_LIFE);
-        let (_, secret) = self
-            .insert(
-                user.org_id,
-                user.id,
-                GrantKind::Ticket,
-                "console",
-                life,
-                Scopes::ALL,
-            )
-            .await?;
-        Ok(secret)
     }
 
     /// A personal access token for this person.
@@ -318,7 +333,7 @@ impl Auth {
             .store
             .revoke_grant(id, self.inner.clock.now())
             .await?;
-        self.inner.known.invalidate_all();
+        self.forget();
         let event = AdminEvent {
             kind: "auth.token_revoked",
             target: id.to_string().into(),
@@ -388,56 +403,15 @@ impl Auth {
         Ok((grant.id, secret))
     }
 
-    /// Adds a person to the organization.
-    pub async fn add_user(
-        &self,
-        org: OrgId,
-        email: &str,
-        role: Role,
-    ) -> Result<UserRow, AuthError> {
-        let email = email.trim().to_lowercase();
-        let plausible = email.len() <= 254
-            && email
-                .split_once('@')
-                .is_some_and(|(name, host)| !name.is_empty() && host.len() > 1)
-            && !email.chars().any(|c| c.is_whitespace() || c.is_control());
-        if !plausible {
-            return Err(AuthError::BadEmail(email));
-        }
-        let now = self.inner.clock.now();
-        let user = UserRow {
-            id: UserId::new(now),
-            org_id: org,
-            email,
-            role,
-            created_at: now,
-            removed_at: None,
-        };
-        match self.inner.store.insert_user(&user).await {
-            Ok(()) => {}
-            Err(StoreError::Conflict(_)) => return Err(AuthError::Exists(user.email)),
-            Err(error) => return Err(error.into()),
-        }
-        let event = AdminEvent {
-            kind: "admin.user_added",
-            target: user.email.as_str().into(),
-            detail: json!({ "user": user.id, "role": role.as_str() }),
-            ..AdminEvent::default()
-        };
-        self.inner.audit.record(Actor::System, org, event).await?;
-        Ok(user)
+    /// The caller of `stdio`, with their groups.
+    pub async fn local_caller(&self, user: &UserRow) -> Result<Caller, AuthError> {
+        Ok(Caller {
+            groups: self.inner.store.groups_of(user.id).await?.into(),
+            ..Self::local(user)
+        })
     }
 
-    /// The person with this e-mail address.
-    pub async fn person(&self, org: OrgId, email: &str) -> Result<UserRow, AuthError> {
-        let email = email.trim().to_lowercase();
-        let found = self.inner.store.user_by_email(org, &email).await?;
-        found
-            .filter(|user| user.removed_at.is_none())
-            .ok_or(AuthError::NoSuchPerson(email))
-    }
-
-    /// The caller of `stdio`: this person, trusted because they hold the database.
+    /// The caller of `stdio`, in no group: this person, trusted because they hold the database.
     pub fn local(user: &UserRow) -> Caller {
         Caller {
             user: user.id,
@@ -478,29 +452,40 @@ impl std::fmt::Debug for Auth {
 fn form_owner(caller: &Caller) -> String {
     match caller.credential {
         Credential::Token(id) | Credential::Session(id) => id.to_string(),
-        Credential::Local => caller.user.to_string(),
+        Credential::External(_) | Credential::Local => caller.user.to_string(),
     }
 }
 
-fn judge(grant: &GrantRow, user: &UserRow, now: Timestamp) -> Result<(), AuthError> {
+/// Whether a grant holds. `seen` is when this process saw it used, which the row may not know yet.
+fn judge(
+    grant: &GrantRow,
+    user: &UserRow,
+    seen: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<(), AuthError> {
     if grant.revoked_at.is_some() || user.removed_at.is_some() {
         return Err(AuthError::Invalid);
     }
     if grant.expires_at.is_some_and(|at| at <= now) {
         return Err(AuthError::Expired);
     }
+    if grant.kind == GrantKind::Session {
+        let used = grant.last_used_at.max(seen).unwrap_or_default();
+        if now.since(used.max(grant.created_at)) > SESSION_IDLE {
+            return Err(AuthError::Expired);
+        }
+    }
     Ok(())
 }
 
 fn caller(known: &Known, credential: Credential) -> Caller {
-    let (grant, user) = &**known;
     Caller {
-        user: user.id,
-        org: user.org_id,
-        email: user.email.as_str().into(),
-        role: user.role,
+        user: known.user.id,
+        org: known.user.org_id,
+        email: known.user.email.as_str().into(),
+        role: known.user.role,
         credential,
-        groups: Arc::default(),
-        scopes: grant.scopes.clone(),
+        groups: Arc::clone(&known.groups),
+        scopes: known.grant.scopes.clone(),
     }
 }

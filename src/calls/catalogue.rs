@@ -8,6 +8,7 @@ use tokio::sync::broadcast;
 
 use super::explain::Failure;
 use super::{AccountStatus, Action, Calls, Catalogue};
+use crate::audit::{Actor, AdminEvent};
 use crate::caller::{Caller, Credential, Scopes};
 use crate::calls::CallError;
 use crate::changes::Heard;
@@ -23,6 +24,15 @@ use crate::vault;
 
 /// How long a sign-in ticket of `stdio` is good for.
 const TICKET_LIFE: Duration = Duration::from_mins(10);
+
+/// Whether an integration is to work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
+}
 
 /// Changes that concern one caller.
 pub struct Events {
@@ -122,6 +132,46 @@ impl Calls {
     /// Ids of the integrations that are switched off for this caller.
     pub async fn disabled(&self, caller: &Caller) -> Result<Vec<String>, StoreError> {
         Ok(self.rules(caller.org).await?.disabled.clone())
+    }
+
+    /// Switches an integration on or off for the organization. Off, its tools are hidden and refused; its connections
+    /// stay, and come back with it.
+    pub async fn switch(
+        &self,
+        by: Actor,
+        org: OrgId,
+        integration: &'static Integration,
+        switch: Switch,
+    ) -> Result<(), CallError> {
+        let switched = self.try_switch(by, org, integration, switch).await;
+        switched.map_err(|failure| failure.explain(CallId::new(self.inner.clock.now()), None))
+    }
+
+    async fn try_switch(
+        &self,
+        by: Actor,
+        org: OrgId,
+        integration: &'static Integration,
+        switch: Switch,
+    ) -> Result<(), Failure> {
+        let (kind, disabled_at) = match switch {
+            Switch::On => ("admin.integration_enabled", None),
+            Switch::Off => ("admin.integration_disabled", Some(self.inner.clock.now())),
+        };
+        let event = AdminEvent {
+            kind,
+            target: integration.id.into(),
+            integration: Some(integration.id),
+            ..AdminEvent::default()
+        };
+        self.inner.audit.record(by, org, event).await?;
+        let store = &self.inner.store;
+        store
+            .set_integration(org, integration.id, disabled_at)
+            .await?;
+        self.inner.rulebook.forget();
+        self.inner.changes.nudge();
+        Ok(())
     }
 
     /// Handles of the caller's accounts of `integration` that begin with `prefix`.

@@ -92,7 +92,7 @@ impl Limits {
         &self,
         caller: &Caller,
         integration: &'static Integration,
-        rates: &Rates,
+        rates: Rates,
     ) -> Result<(), Failure> {
         if let Some(per_minute) = rates.person {
             self.people

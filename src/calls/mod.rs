@@ -39,7 +39,7 @@ use crate::store::Store;
 use crate::vault::{Mac, Vault};
 
 pub use arguments::canonical;
-pub use catalogue::Events;
+pub use catalogue::{Events, Switch};
 pub use consent::Waiting;
 pub use error::{Action, CallError};
 pub use why::{Explanation, Reason};

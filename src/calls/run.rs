@@ -126,7 +126,7 @@ impl<'a> Run<'a> {
     ) -> Result<Cx, Failure> {
         let calls = &self.calls.inner;
         let rules = self.calls.rules(self.caller.org).await?;
-        calls.limits.pace(self.caller, integration, &rules.rates)?;
+        calls.limits.pace(self.caller, integration, rules.rates)?;
         let opened = calls
             .connections
             .open(self.caller, integration, wish.account, wish.needs)

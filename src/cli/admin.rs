@@ -11,6 +11,7 @@ use serde_json::json;
 use super::{Json, output};
 use crate::app::App;
 use crate::audit::{Actor, AdminEvent};
+use crate::calls::Switch;
 use crate::connect::{self, Revoked};
 use crate::ids::ConnectionId;
 use crate::integrations;
@@ -170,23 +171,10 @@ async fn switch(app: &App, id: &str, on: bool) -> anyhow::Result<()> {
     let Some(integration) = integrations::integration(id) else {
         bail!("nothing here is called {id}; `integrations list` shows what there is");
     };
-    let kind = if on {
-        "admin.integration_enabled"
-    } else {
-        "admin.integration_disabled"
-    };
-    let event = AdminEvent {
-        kind,
-        target: id.into(),
-        integration: Some(integration.id),
-        ..AdminEvent::default()
-    };
-    app.audit.record(Actor::System, app.org, event).await?;
-    let disabled_at = (!on).then(|| app.clock.now());
-    app.store
-        .set_integration(app.org, integration.id, disabled_at)
+    let switch = if on { Switch::On } else { Switch::Off };
+    app.calls
+        .switch(Actor::System, app.org, integration, switch)
         .await?;
-    app.changes.nudge();
     output::line(&format!(
         "{} is {}",
         integration.id,

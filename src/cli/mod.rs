@@ -4,6 +4,7 @@
 mod admin;
 mod audit;
 mod demo;
+mod groups;
 mod output;
 mod people;
 mod policy;
@@ -46,6 +47,9 @@ enum Command {
     /// People.
     #[command(subcommand)]
     Users(people::Users),
+    /// Groups of people.
+    #[command(subcommand)]
+    Groups(groups::Groups),
     /// Personal access tokens.
     #[command(subcommand)]
     Tokens(people::Tokens),
@@ -120,6 +124,9 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Doctor => serving::doctor(&config).await,
         Command::Keys(admin::Keys::Generate { id }) => admin::generate_key(&id),
         Command::Users(command) => {
+            with_app(&config, async |app| Box::pin(command.run(app)).await).await
+        }
+        Command::Groups(command) => {
             with_app(&config, async |app| Box::pin(command.run(app)).await).await
         }
         Command::Tokens(command) => {

@@ -10,61 +10,134 @@ use serde_json::json;
 
 use super::{Json, output};
 use crate::app::App;
+use crate::audit::Actor;
 use crate::caller::{Role, Scopes};
 use crate::clock::Timestamp;
 use crate::ids::GrantId;
 use crate::integrations;
+use crate::removal;
 use crate::store::GrantKind;
 
 /// People.
 #[derive(Subcommand)]
 pub(super) enum Users {
-    /// Adds a person.
+    /// Adds a person, or brings one back who was removed.
     Add {
         /// Their e-mail address.
         email: String,
         /// Whether they administer the organization.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "role")]
         admin: bool,
+        /// What they may do: member, admin or auditor.
+        #[arg(long, value_parser = read_role, default_value = "member")]
+        role: Role,
     },
     /// Lists people.
     List(Json),
+    /// Gives a person another role; their browsers are signed out.
+    Role {
+        /// Their e-mail address.
+        email: String,
+        /// member, admin or auditor.
+        #[arg(value_parser = read_role)]
+        role: Role,
+    },
+    /// Removes a person: what lets them in ends, and their accounts are revoked at the providers. Prints a receipt.
+    Remove {
+        /// Their e-mail address.
+        email: String,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Prints a link that signs a person in once, and lets them set a password.
+    Link {
+        /// Their e-mail address.
+        email: String,
+    },
+}
+
+fn read_role(word: &str) -> Result<Role, String> {
+    Role::parse(word).ok_or_else(|| "the roles are member, admin and auditor".to_owned())
 }
 
 impl Users {
     pub(super) async fn run(self, app: &App) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Add { email, admin } => {
-                let role = if admin { Role::Admin } else { Role::Member };
+            Self::Add { email, admin, role } => {
+                let role = if admin { Role::Admin } else { role };
                 let user = app.auth.add_user(app.org, &email, role).await?;
                 output::line(&format!("{} {}", user.email, user.id))?;
             }
-            Self::List(Json { json }) => {
-                let users = app.store.users(app.org).await?;
-                if json {
-                    for user in &users {
-                        output::json(&json!({
-                            "id": user.id, "email": user.email, "role": user.role.as_str(),
-                            "added_at": user.created_at.rfc3339(), "removed_at": user.removed_at.map(Timestamp::rfc3339),
-                        }))?;
-                    }
+            Self::List(Json { json }) => list(app, json).await?,
+            Self::Role { email, role } => {
+                let user = app.auth.person(app.org, &email).await?;
+                app.auth.set_role(Actor::System, &user, role).await?;
+                output::line(&format!("{} is {}", user.email, role.as_str()))?;
+            }
+            Self::Remove { email, json } => {
+                let user = app.auth.person_ever(app.org, &email).await?;
+                let receipt =
+                    removal::remove(&app.auth, &app.connections, Actor::System, &user).await?;
+                if json.json {
+                    output::json(&receipt)?;
                 } else {
-                    let rows: Vec<_> = users
-                        .iter()
-                        .map(|user| {
-                            vec![
-                                user.email.clone(),
-                                user.role.as_str().to_owned(),
-                                user.created_at.rfc3339(),
-                            ]
-                        })
-                        .collect();
-                    output::table(&["EMAIL", "ROLE", "ADDED"], &rows)?;
+                    print(&receipt)?;
                 }
+            }
+            Self::Link { email } => {
+                let user = app.auth.person(app.org, &email).await?;
+                let ticket = app.auth.ticket(&user).await?;
+                output::tell("this link works once, within half an hour");
+                output::line(&app.links.sign_in(ticket.expose_secret()))?;
             }
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn print(receipt: &removal::Receipt) -> anyhow::Result<()> {
+    match &receipt.ended {
+        Some(ended) => output::line(&format!(
+            "{} is removed: {} browsers, {} tokens, {} other",
+            receipt.email, ended.sessions, ended.tokens, ended.other
+        ))?,
+        None => output::line(&format!("{} was removed already", receipt.email))?,
+    }
+    receipt.accounts.iter().try_for_each(|account| {
+        output::line(&format!(
+            "{} {}: {}",
+            account.integration, account.account, account.provider
+        ))
+    })
+}
+
+async fn list(app: &App, json: bool) -> anyhow::Result<()> {
+    let people = app.auth.people(app.org).await?;
+    let mut rows = Vec::new();
+    for person in people {
+        let groups: Vec<String> = person.groups.into_iter().map(|(_, name)| name).collect();
+        let seen = person.last_seen_at.map(Timestamp::rfc3339);
+        if json {
+            output::json(&json!({
+                "id": person.id, "email": person.email, "role": person.role.as_str(), "groups": groups,
+                "added_at": person.added_at.rfc3339(), "last_seen_at": seen, "connections": person.connections,
+                "has_password": person.has_password, "has_identity": person.has_identity,
+            }))?;
+        }
+        rows.push(vec![
+            person.email,
+            person.role.as_str().to_owned(),
+            groups.join(","),
+            person.added_at.rfc3339(),
+            seen.unwrap_or_else(|| "never".to_owned()),
+            person.connections.to_string(),
+        ]);
+    }
+    if !json {
+        let heading = ["EMAIL", "ROLE", "GROUPS", "ADDED", "LAST SEEN", "ACCOUNTS"];
+        output::table(&heading, &rows)?;
+    }
+    Ok(())
 }
 
 /// Personal access tokens.

@@ -10,7 +10,6 @@ use serde_json::json;
 use super::{Json, output};
 use crate::app::App;
 use crate::audit::Actor;
-use crate::auth::Auth;
 use crate::caller::Role;
 use crate::ids::RuleId;
 use crate::integrations;
@@ -391,7 +390,7 @@ impl Limits {
 impl Explain {
     async fn run(self, app: &App) -> anyhow::Result<()> {
         let person = app.auth.person(app.org, &self.user).await?;
-        let mut caller = Auth::local(&person);
+        let mut caller = app.auth.local_caller(&person).await?;
         if !self.scopes.is_empty() {
             caller.scopes = super::people::read_scopes(&self.scopes.join(" "))?;
         }

@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::output;
 use crate::app::App;
-use crate::auth::Auth;
 use crate::caller::Role;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -49,10 +48,11 @@ pub(super) async fn serve(config: &Config) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("WORKBENCH_LISTEN {} cannot be listened on", config.listen))?;
     let metrics = telemetry::metrics();
     let app = App::start(config, Clock::System).await?;
-    if app.store.users(app.org).await?.is_empty() {
-        output::tell(
-            "nobody is here yet: add people with `workbench-mcp users add EMAIL --admin`, then `tokens create EMAIL`",
-        );
+    if let Some(code) = app.auth.setup().await? {
+        output::tell(&format!(
+            "nobody is here yet; whoever opens this link first, within a day, becomes the admin: {}",
+            app.links.join(code.expose_secret())
+        ));
     }
     tracing::info!(address = %config.listen, public_url = %app.links.public(), mcp = %app.links.mcp(), "ready");
     app.serve(listener, metrics, &stop_signal()).await?;
@@ -93,13 +93,14 @@ impl Stdio {
             },
         };
         // Connecting an account needs our pages. When no server runs beside this process, it serves them itself.
+        let caller = app.auth.local_caller(&user).await?;
         let stop = CancellationToken::new();
         app.start_jobs();
         let pages = match TcpListener::bind(config.listen).await {
             Ok(listener) => Some(app.spawn_pages(listener, stop.clone())),
             Err(_) => None,
         };
-        let served = Box::pin(mcp::serve_stdio(&app.mcp, Auth::local(&user))).await;
+        let served = Box::pin(mcp::serve_stdio(&app.mcp, caller)).await;
         stop.cancel();
         if let Some(pages) = pages {
             pages.abort();

@@ -3,6 +3,7 @@
 //! The only module besides [`crate::kit::client`] in which a provider's credential exists in the clear, and the only one
 //! that talks to token endpoints. It knows nothing of MCP or HTML, and nothing of who may use a tool: that is `policy`.
 
+mod apps;
 mod error;
 mod flow;
 mod flow_error;
@@ -36,6 +37,7 @@ use crate::store::{ConnectionRow, Records, Status, Store, StoreError};
 use crate::turns::Turns;
 use crate::vault::{Vault, VaultError};
 
+pub use apps::{AppSource, Checked, pasted};
 pub use error::ConnectError;
 pub use flow::{Callback, Ended, Finished, Started};
 pub use flow_error::FlowError;

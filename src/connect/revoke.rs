@@ -47,6 +47,17 @@ impl Connections {
         user: UserId,
         id: ConnectionId,
     ) -> Result<Option<Receipt>, ConnectError> {
+        let owner = Actor::Person { user, grant: None };
+        self.disconnect_by(owner, user, id).await
+    }
+
+    /// As [`Connections::disconnect`], when somebody else than the owner wants it.
+    pub async fn disconnect_by(
+        &self,
+        by: Actor,
+        user: UserId,
+        id: ConnectionId,
+    ) -> Result<Option<Receipt>, ConnectError> {
         let Some(row) = self
             .inner
             .store
@@ -71,8 +82,7 @@ impl Connections {
             outcome: "",
             detail: json!({ "revocation": said }),
         };
-        let owner = Actor::Person { user, grant: None };
-        self.inner.audit.record(owner, row.org_id, event).await?;
+        self.inner.audit.record(by, row.org_id, event).await?;
         self.inner.store.delete_connection(id).await?;
         self.changed(user);
         Ok(Some(Receipt {

@@ -75,7 +75,7 @@ impl Draft {
                 "there is nothing that \"{target}\" could mean; say less, or look at `schemas` and `toolsets list`"
             )));
         }
-        let note = text::printable(self.note.trim()).to_string();
+        let note = text::printable(self.note.trim());
         if note.chars().count() > NOTE {
             return Err(Invalid(format!(
                 "the note is longer than {NOTE} characters; shorten it"
@@ -92,7 +92,7 @@ impl Draft {
 }
 
 fn none_such<const N: usize>(word: &str, what: &str, known: [&str; N]) -> Invalid {
-    let word = text::clip(&text::printable(word), 60).to_owned();
+    let word = text::clip(&text::printable(word), 60);
     Invalid(format!(
         "{word:?} is no {what}; there are {}",
         known.join(", ")

@@ -22,8 +22,8 @@ use crate::changes::{Changes, Heard};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::{GroupId, OrgId, RuleId};
 use crate::integrations;
-use crate::policy::{Cap, Named, Per, Rates, Rule, Rules};
-use crate::store::{CapRow, PolicyChange, RuleRow, Store, StoreError};
+use crate::policy::{Cap, EffectWord, Named, Per, Rates, Rule, Rules, Target, Verdict, Who};
+use crate::store::{CapRow, CountRow, PolicyChange, RuleRow, Store, StoreError};
 use crate::turns::Turns;
 
 pub use draft::{Draft, Invalid, cap_tools, toolset};
@@ -119,7 +119,10 @@ impl Rulebook {
     async fn read(&self, org: OrgId) -> Result<Rules, StoreError> {
         let disabled = self.inner.store.disabled_integrations(org).await?;
         let rows = self.inner.store.policy(org).await?;
-        let rules: Vec<Rule> = rows.rules.into_iter().map(rule).collect::<Result<_, _>>()?;
+        let mut rules: Vec<Rule> = rows.rules.into_iter().map(rule).collect::<Result<_, _>>()?;
+        if rules.iter().any(|rule| matches!(rule.who, Who::Group(..))) {
+            name_groups(&mut rules, &self.groups(org).await?);
+        }
         let caps = rows.caps.iter().map(cap).collect::<Result<_, _>>()?;
         let mut compiled = Rules::default().with_rules(rules);
         compiled.disabled = disabled.into_iter().map(|(id, _)| id).collect();
@@ -134,9 +137,12 @@ impl Rulebook {
     }
 
     /// The organization's groups with their names.
-    #[expect(clippy::unused_self, reason = "groups come with people")]
-    fn groups(&self, _org: OrgId) -> Vec<(GroupId, String)> {
-        Vec::new()
+    async fn groups(&self, org: OrgId) -> Result<Vec<(GroupId, String)>, StoreError> {
+        let groups = self.inner.store.groups(org).await?;
+        Ok(groups
+            .into_iter()
+            .map(|group| (group.id, group.name))
+            .collect())
     }
 
     /// Forgets what is remembered, because something may have changed.
@@ -166,12 +172,12 @@ impl Rulebook {
     /// Adds a rule.
     pub async fn add(&self, actor: Actor, org: OrgId, draft: Draft) -> Result<Rule, RulebookError> {
         let now = self.inner.clock.now();
-        let rule = draft.check(RuleId::new(now), &self.groups(org))?;
+        let rule = draft.check(RuleId::new(now), &self.groups(org).await?)?;
         let row = row(&rule, now);
         let known = self.read(org).await?;
         if let Some(other) = known
             .iter()
-            .find(|other| other.who == rule.who && other.target == rule.target)
+            .find(|other| other.who.stored() == rule.who.stored() && other.target == rule.target)
         {
             return Err(taken(other).into());
         }
@@ -312,10 +318,7 @@ impl Rulebook {
     }
 
     /// What caps have counted today: tools, whose, calls.
-    pub async fn counted_today(
-        &self,
-        org: OrgId,
-    ) -> Result<Vec<crate::store::CountRow>, StoreError> {
+    pub async fn counted_today(&self, org: OrgId) -> Result<Vec<CountRow>, StoreError> {
         let day = self.inner.clock.now().day();
         self.inner.store.cap_counts(org, day).await
     }
@@ -393,7 +396,7 @@ pub fn told(rule: &Rule) -> Value {
         "integration": target.integration,
         "toolset": target.toolset,
         "tool": target.tool.as_ref().map(ToString::to_string),
-        "effect": target.effect.map(crate::policy::EffectWord::as_str),
+        "effect": target.effect.map(EffectWord::as_str),
         "note": rule.note,
     })
 }
@@ -407,10 +410,7 @@ fn row(rule: &Rule, now: Timestamp) -> RuleRow {
         integration: text(&target.integration),
         toolset: text(&target.toolset),
         tool: text(&target.tool.as_ref().map(ToString::to_string)),
-        effect: target
-            .effect
-            .map_or("", crate::policy::EffectWord::as_str)
-            .to_owned(),
+        effect: target.effect.map_or("", EffectWord::as_str).to_owned(),
         verdict: rule.verdict.as_str().to_owned(),
         note: rule.note.clone(),
         created_at: now,
@@ -419,7 +419,6 @@ fn row(rule: &Rule, now: Timestamp) -> RuleRow {
 
 /// Reads a row. One that cannot be read stops every call: a rule that is not understood may be one that denies.
 fn rule(row: RuleRow) -> Result<Rule, StoreError> {
-    use crate::policy::{EffectWord, Target, Verdict, Who};
     let corrupt = |column| StoreError::Corrupt {
         table: "policy_rules",
         column,
@@ -446,6 +445,17 @@ fn rule(row: RuleRow) -> Result<Rule, StoreError> {
         verdict: Verdict::parse(&row.verdict).ok_or_else(|| corrupt("verdict"))?,
         note: row.note,
     })
+}
+
+/// Calls groups by their names. A rule about a group that is gone is about nobody, and goes on by the group's id.
+fn name_groups(rules: &mut [Rule], groups: &[(GroupId, String)]) {
+    for rule in rules {
+        if let Who::Group(id, name) = &mut rule.who
+            && let Some((_, known)) = groups.iter().find(|(group, _)| group == id)
+        {
+            name.clone_from(known);
+        }
+    }
 }
 
 /// A tool's present name: a rule outlives the renaming of what it is about.

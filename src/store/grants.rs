@@ -7,7 +7,7 @@ use super::users::UserColumns;
 use super::{Store, StoreError, UserRow};
 use crate::caller::Scopes;
 use crate::clock::Timestamp;
-use crate::ids::{GrantId, OrgId, UserId};
+use crate::ids::{GrantId, GroupId, OrgId, UserId};
 
 /// What a grant is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +120,14 @@ struct GrantAndUser {
     removed_at: Option<i64>,
 }
 
+/// One row for each group the person is in, or one without a group.
+#[derive(FromRow)]
+struct GrantAndGroup {
+    #[sqlx(flatten)]
+    grant: GrantAndUser,
+    group_id: Option<Uuid>,
+}
+
 impl GrantAndUser {
     fn split(self) -> Result<(GrantRow, UserRow), StoreError> {
         let user = UserColumns {
@@ -158,20 +166,28 @@ impl Store {
         Ok(())
     }
 
-    /// The grant with this hash and its person, live or not: the caller judges.
+    /// The grant with this hash, its person and their groups, live or not: the caller judges. One look, because every
+    /// request begins with it.
     pub async fn grant_by_hash(
         &self,
         secret_hash: &[u8; 32],
-    ) -> Result<Option<(GrantRow, UserRow)>, StoreError> {
-        let row: Option<GrantAndUser> = on!(&self.db, pool => sqlx::query_as(
+    ) -> Result<Option<(GrantRow, UserRow, Vec<GroupId>)>, StoreError> {
+        let rows: Vec<GrantAndGroup> = on!(&self.db, pool => sqlx::query_as(
             "select g.id, g.org_id, g.user_id, g.kind, g.secret_hash, g.name, g.scopes, g.created_at, g.expires_at, \
-             g.revoked_at, g.last_used_at, u.email, u.role, u.created_at as user_created_at, u.removed_at \
-             from grants g join users u on u.id = g.user_id where g.secret_hash = $1",
+             g.revoked_at, g.last_used_at, u.email, u.role, u.created_at as user_created_at, u.removed_at, m.group_id \
+             from grants g join users u on u.id = g.user_id left join group_members m on m.user_id = g.user_id \
+             where g.secret_hash = $1 order by m.group_id",
         )
         .bind(secret_hash.as_slice())
-        .fetch_optional(pool)
+        .fetch_all(pool)
         .await)?;
-        row.map(GrantAndUser::split).transpose()
+        let groups = rows.iter().filter_map(|row| row.group_id);
+        let groups = groups.map(GroupId::from_uuid).collect();
+        let Some(first) = rows.into_iter().next() else {
+            return Ok(None);
+        };
+        let (grant, user) = first.grant.split()?;
+        Ok(Some((grant, user, groups)))
     }
 
     /// The grant with this id and its person, live or not: the caller judges.

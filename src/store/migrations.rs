@@ -29,6 +29,12 @@ const STEPS: &[Step] = &[
         postgres: include_str!("migrations/0002_audit.postgres.sql"),
     },
     Step {
+        version: 4,
+        name: "people",
+        sqlite: include_str!("migrations/0004_people.sqlite.sql"),
+        postgres: include_str!("migrations/0004_people.postgres.sql"),
+    },
+    Step {
         version: 5,
         name: "rules",
         sqlite: include_str!("migrations/0005_rules.sqlite.sql"),

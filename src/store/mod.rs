@@ -58,6 +58,23 @@ macro_rules! on {
     };
 }
 
+/// Writes a row of `changes` in a transaction, as its last statement: `note!(tx, org, user, topic, at)`.
+macro_rules! note {
+    ($tx:ident, $org:expr, $user:expr, $topic:expr, $at:expr) => {{
+        let seq: i64 = sqlx::query_scalar(super::changes::NEXT)
+            .fetch_one(&mut *$tx)
+            .await?;
+        sqlx::query(super::changes::INSERT)
+            .bind(seq)
+            .bind($org)
+            .bind($user)
+            .bind($topic)
+            .bind($at)
+            .execute(&mut *$tx)
+            .await?;
+    }};
+}
+
 mod approvals;
 mod apps;
 mod audit;
@@ -66,10 +83,15 @@ mod connections;
 mod error;
 mod flows;
 mod grants;
+mod groups;
 mod idempotency;
+mod identities;
+mod invitations;
 mod keys;
 mod leases;
 mod migrations;
+mod passwords;
+mod people;
 mod records;
 mod refresh;
 mod rules;
@@ -85,8 +107,12 @@ pub use connections::{ConnectionRow, Status};
 pub use error::StoreError;
 pub use flows::FlowRow;
 pub use grants::{GrantKind, GrantRow};
+pub use groups::{GroupRow, Membership};
 pub use idempotency::{OnceKey, OnceRow, OnceState};
+pub use identities::Identity;
+pub use invitations::{Accepted, InvitationRow, Joining};
 pub use keys::{DataKeyRow, KeyRow};
+pub use people::{PersonRow, Removed, RoleChange};
 pub use records::{Record, RecordHead, Records};
 pub use refresh::{Failed, Rotated};
 pub use rules::{CapRow, CountRow, PolicyChange, PolicyRows, RuleRow};

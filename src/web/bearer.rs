@@ -51,7 +51,7 @@ pub(super) async fn authenticate(
             StatusCode::UNAUTHORIZED,
             Some(("invalid_token", "the token has expired; make a new one")),
         ),
-        Err(AuthError::Store(error)) => {
+        Err(error @ (AuthError::Store(_) | AuthError::Busy)) => {
             tracing::error!(error = %error, "a token cannot be looked up");
             let mut response = refuse(
                 &web,
@@ -100,13 +100,16 @@ fn refuse(web: &Web, status: StatusCode, error: Option<(&str, &str)>) -> Respons
     response
 }
 
-/// RFC 9728 §2. It names no authorization server while personal access tokens are the only way in.
+/// RFC 9728 §2. It names the external issuer when there is one.
 pub(super) async fn metadata(State(web): State<Web>) -> Response {
-    let body = json!({
+    let mut body = json!({
         "resource": web.links.mcp(),
         "resource_name": "Workbench MCP",
         "bearer_methods_supported": ["header"],
         "scopes_supported": ["tools:read", "tools:write"],
     });
+    if let Some(issuer) = web.auth.issuer() {
+        body["authorization_servers"] = json!([issuer]);
+    }
     Json(body).into_response()
 }

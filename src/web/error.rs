@@ -4,6 +4,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
 use crate::auth::AuthError;
+use crate::calls::CallError;
 use crate::connect::{ConnectError, FlowError};
 use crate::rulebook::RulebookError;
 use crate::store::StoreError;
@@ -44,6 +45,12 @@ impl From<AuthError> for Error {
 
 impl From<ConnectError> for Error {
     fn from(error: ConnectError) -> Self {
+        Self::Internal(Box::new(error))
+    }
+}
+
+impl From<CallError> for Error {
+    fn from(error: CallError) -> Self {
         Self::Internal(Box::new(error))
     }
 }

@@ -3,16 +3,21 @@
 //!
 //! This module decides nothing about tools: it authenticates and hands on.
 
+mod account;
 mod accounts;
+mod address;
+mod admin;
 mod approvals;
 mod assets;
 mod bearer;
 mod connecting;
 mod error;
+mod joining;
 mod operations;
 mod pages;
 mod policy;
 mod session;
+mod sso;
 
 use std::sync::Arc;
 
@@ -29,11 +34,13 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::auth::Auth;
 use crate::calls::Calls;
+use crate::config::Network;
 use crate::connect::Connections;
 use crate::links::Links;
 use crate::mcp;
 use crate::rulebook::Rulebook;
 
+pub use address::Peer;
 pub use error::Error;
 
 /// Largest form, in bytes.
@@ -63,6 +70,8 @@ pub struct Web {
     pub metrics: Option<PrometheusHandle>,
     /// Browser origins besides our own that may call the MCP endpoint.
     pub origins: Vec<String>,
+    /// Proxies that are believed about whom they speak for.
+    pub proxies: Vec<Network>,
 }
 
 /// All routes of the product.
@@ -82,7 +91,13 @@ pub fn router(web: Web) -> Router {
             get(|State(web): State<Web>| async move { Redirect::to(&web.links.connections()) }),
         )
         .route("/login", get(session::form).post(session::sign_in))
+        .route("/login/sso", get(sso::begin))
+        .route("/login/callback", get(sso::callback))
         .route("/logout", post(session::sign_out))
+        .route("/join", get(joining::form).post(joining::accept))
+        .route("/account", get(account::page))
+        .route("/account/password", post(account::change_password))
+        .merge(admin::routes())
         .route("/connections", get(accounts::list))
         .route("/connections/{id}/disconnect", post(accounts::disconnect))
         .route(

@@ -11,7 +11,8 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::Web;
 use super::error::Error;
-use crate::caller::Caller;
+use crate::auth::AuthError;
+use crate::caller::{Caller, Role};
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
 
@@ -21,6 +22,8 @@ pub(super) struct Page {
     pub(super) base: String,
     /// Who is signed in.
     pub(super) person: Option<String>,
+    /// Whether they administer the organization.
+    pub(super) admin: bool,
     /// For the page's forms.
     pub(super) csrf: String,
 }
@@ -34,6 +37,7 @@ impl Page {
         Self {
             base,
             person: caller.map(|caller| caller.email.to_string()),
+            admin: caller.is_some_and(|caller| caller.role == Role::Admin),
             csrf: caller
                 .map(|caller| web.auth.form_token(caller))
                 .unwrap_or_default(),
@@ -64,6 +68,60 @@ pub(super) struct Message {
     pub(super) actions: Vec<(String, String)>,
     /// Whether the window may close itself.
     pub(super) close: bool,
+}
+
+/// A page that says what is wrong with what somebody sent, and what to do about it; or that it is our fault.
+pub(super) fn problem(
+    web: &Web,
+    caller: Option<&Caller>,
+    error: AuthError,
+    back: &str,
+) -> Response {
+    let (status, wait) = match &error {
+        AuthError::Exists(_) | AuthError::LastAdmin(_) | AuthError::GroupExists(_) => {
+            (StatusCode::CONFLICT, None)
+        }
+        AuthError::BadEmail(_) | AuthError::BadGroupName(_) | AuthError::WeakPassword(_) => {
+            (StatusCode::UNPROCESSABLE_ENTITY, None)
+        }
+        AuthError::NoSuchPerson(_) | AuthError::NoSuchGroup(_) => (StatusCode::NOT_FOUND, None),
+        AuthError::Throttled { retry_after_s } => {
+            (StatusCode::TOO_MANY_REQUESTS, Some(*retry_after_s))
+        }
+        AuthError::Busy => (StatusCode::SERVICE_UNAVAILABLE, Some(5)),
+        AuthError::Refused(_) | AuthError::Invalid | AuthError::Expired => {
+            (StatusCode::FORBIDDEN, None)
+        }
+        AuthError::Vault(_) | AuthError::Audit(_) | AuthError::Store(_) => {
+            return Error::from(error).into_response();
+        }
+    };
+    let message = Message {
+        page: Page::of(web, caller),
+        title: "That did not work".to_owned(),
+        tone: "bad",
+        lines: vec![sentence(&error.to_string())],
+        actions: vec![("Back".to_owned(), back.to_owned())],
+        close: false,
+    };
+    let mut response = show(status, &message);
+    if let Some(seconds) = wait {
+        response
+            .headers_mut()
+            .insert(http::header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// An error's words as people read them.
+pub(super) fn sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string());
+    let mut said = first.unwrap_or_default() + letters.as_str();
+    if !said.ends_with(['.', '!', '?']) {
+        said.push('.');
+    }
+    said
 }
 
 /// Sets the headers of every page (no opener policy: with one, a popup loses the page that opened it on its way through

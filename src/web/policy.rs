@@ -1,20 +1,19 @@
 //! The admins' page of what the organization allows: rules, the read-only switch, and why a call would be allowed or not.
 
 use askama::Template;
-use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Form, Router};
 use http::StatusCode;
-use http::request::Parts;
 use serde::Deserialize;
 
 use super::Web;
 use super::error::Error;
 use super::pages::{Page, show};
-use super::session::{SignedIn, TokenForm};
+use super::session::{Admin, TokenForm};
 use crate::audit::Actor;
-use crate::auth::{Auth, AuthError};
+use crate::auth::AuthError;
 use crate::caller::{Caller, Role};
 use crate::calls::Explanation;
 use crate::ids::RuleId;
@@ -29,22 +28,6 @@ pub(super) fn routes() -> Router<Web> {
         .route("/admin/policy/rules", post(add))
         .route("/admin/policy/rules/{id}/remove", post(remove))
         .route("/admin/policy/read-only", post(read_only))
-}
-
-/// A request of an admin. To anybody else who is signed in there is nothing here.
-struct Admin(Caller);
-
-impl FromRequestParts<Web> for Admin {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Response> {
-        let SignedIn(caller) = SignedIn::from_request_parts(parts, web).await?;
-        if caller.role == Role::Admin {
-            Ok(Self(caller))
-        } else {
-            Err(Error::NotFound.into_response())
-        }
-    }
 }
 
 #[derive(Template)]
@@ -153,10 +136,8 @@ async fn explain(
             ));
         }
     };
-    let explained = web
-        .calls
-        .why(&Auth::local(&person), asked.tool.trim())
-        .await?;
+    let caller = web.auth.local_caller(&person).await?;
+    let explained = web.calls.why(&caller, asked.tool.trim()).await?;
     Ok(explained.ok_or_else(|| {
         "No tool or block has this name. Use the name that clients show.".to_owned()
     }))

@@ -1,4 +1,7 @@
-//! Browser sessions: signing in with a personal access token or a one-time link, and the cookies.
+//! Browser sessions: signing in with a password, a personal access token or a one-time link, and the cookies.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
 
 use askama::Template;
 use axum::Form;
@@ -11,10 +14,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::Web;
+use super::address::address;
 use super::error::Error;
-use super::pages::{Page, show};
+use super::pages::{Page, problem, show};
 use crate::auth::AuthError;
-use crate::caller::Caller;
+use crate::caller::{Caller, Role};
 use crate::ids::ApprovalId;
 use crate::integrations;
 
@@ -37,6 +41,45 @@ impl FromRequestParts<Web> for SignedIn {
     }
 }
 
+/// A request of an admin in a browser. For everybody else the page does not exist.
+pub(super) struct Admin(pub(super) Caller);
+
+impl FromRequestParts<Web> for Admin {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Response> {
+        let SignedIn(caller) = SignedIn::from_request_parts(parts, web).await?;
+        if caller.role == Role::Admin {
+            Ok(Self(caller))
+        } else {
+            Err(Error::NotFound.into_response())
+        }
+    }
+}
+
+/// What a request brings besides its form: where it comes from, and its cookies.
+pub(super) struct From {
+    /// The address, for counting tries.
+    pub(super) address: Option<IpAddr>,
+    /// The session that the browser has, if any.
+    pub(super) session: Option<String>,
+    /// The secret of a sign-in at the identity provider that is under way.
+    pub(super) sso: Option<String>,
+}
+
+impl FromRequestParts<Web> for From {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Infallible> {
+        let own = |name| cookie(parts, name).map(ToOwned::to_owned);
+        Ok(Self {
+            address: address(web, parts),
+            session: own(session_cookie(web)),
+            sso: own(sso_cookie(web)),
+        })
+    }
+}
+
 fn sign_in_first(web: &Web, next: &str) -> Response {
     let base = Page::of(web, None).base;
     let next = url::form_urlencoded::Serializer::new(String::new())
@@ -46,7 +89,11 @@ fn sign_in_first(web: &Web, next: &str) -> Response {
 }
 
 /// Where a sign-in may lead: a page of ours from a fixed list, else the accounts. Never an address from outside.
-fn local(next: &str) -> String {
+pub(super) fn local(next: &str) -> String {
+    const PAGES: [&str; 3] = ["/account", "/admin/people", "/admin/integrations"];
+    if let Some(page) = PAGES.into_iter().find(|page| *page == next) {
+        return page.to_owned();
+    }
     let (path, query) = next.split_once('?').unwrap_or((next, ""));
     let approval = path
         .strip_prefix("/approvals/")
@@ -86,6 +133,15 @@ pub(super) fn flow_cookie(web: &Web) -> &'static str {
     }
 }
 
+/// The cookie that binds a sign-in at the identity provider to the browser that began it.
+pub(super) fn sso_cookie(web: &Web) -> &'static str {
+    if is_secure(web) {
+        "__Host-workbench-sso"
+    } else {
+        "workbench-sso"
+    }
+}
+
 fn is_secure(web: &Web) -> bool {
     web.links.public().scheme() == "https"
 }
@@ -122,7 +178,9 @@ pub(super) fn set_cookie(
 struct Login {
     page: Page,
     next: String,
-    problem: Option<&'static str>,
+    /// Where to go on at the identity provider, if there is one.
+    sso: Option<String>,
+    problem: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -138,68 +196,114 @@ pub(super) struct LoginQuery {
 pub(super) struct SecretTicket(String);
 
 /// The sign-in page; with a one-time ticket it signs in at once.
-pub(super) async fn form(State(web): State<Web>, Query(query): Query<LoginQuery>) -> Response {
+pub(super) async fn form(
+    State(web): State<Web>,
+    from: From,
+    Query(query): Query<LoginQuery>,
+) -> Result<Response, Error> {
     let next = local(&query.next);
     let problem = match query.ticket {
-        None => None,
+        None => return Ok(login_page(&web, StatusCode::OK, next, None)),
         Some(SecretTicket(ticket)) => match web.auth.sign_in_with_ticket(&ticket).await {
-            Ok(session) => return signed_in(&web, &session, &next),
-            Err(AuthError::Store(error)) => return Error::from(error).into_response(),
-            Err(_) => Some(
-                "This sign-in link was used already or is too old. Sign in with a token instead.",
-            ),
+            Ok(session) => return signed_in(&web, &from, &session, &next).await,
+            Err(AuthError::Store(error)) => return Err(error.into()),
+            Err(_) => {
+                "This sign-in link was used already or is too old. Sign in another way, or ask for a new link."
+            }
         },
     };
-    let status = if problem.is_some() {
-        StatusCode::FORBIDDEN
-    } else {
-        StatusCode::OK
-    };
-    show(
-        status,
-        &Login {
-            page: Page::of(&web, None),
-            next,
-            problem,
-        },
-    )
+    Ok(login_page(
+        &web,
+        StatusCode::FORBIDDEN,
+        next,
+        Some(problem.to_owned()),
+    ))
 }
 
+pub(super) fn login_page(
+    web: &Web,
+    status: StatusCode,
+    next: String,
+    problem: Option<String>,
+) -> Response {
+    let page = Page::of(web, None);
+    let sso = web.auth.has_identity_provider().then(|| {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("next", &next)
+            .finish();
+        format!("{}login/sso?{query}", page.base)
+    });
+    let login = Login {
+        page,
+        next,
+        sso,
+        problem,
+    };
+    show(status, &login)
+}
+
+/// Either an address and a password, or a token.
 #[derive(Deserialize)]
 pub(super) struct LoginForm {
-    token: String,
+    #[serde(default)]
+    email: String,
+    password: Option<String>,
+    token: Option<String>,
     #[serde(default)]
     next: String,
 }
 
-/// Signs in with a personal access token.
-pub(super) async fn sign_in(State(web): State<Web>, Form(form): Form<LoginForm>) -> Response {
+/// Signs in with a password or with a personal access token.
+pub(super) async fn sign_in(
+    State(web): State<Web>,
+    from: From,
+    Form(form): Form<LoginForm>,
+) -> Result<Response, Error> {
     let next = local(&form.next);
-    let token = SecretString::from(form.token);
-    match web
-        .auth
-        .sign_in_with_token(token.expose_secret().trim())
-        .await
-    {
-        Ok(session) => signed_in(&web, &session, &next),
-        Err(AuthError::Store(error)) => Error::from(error).into_response(),
-        Err(_) => {
-            let problem = Some(
-                "This token is unknown, expired, revoked or read-only. Check that you copied all of it.",
-            );
-            show(
-                StatusCode::FORBIDDEN,
-                &Login {
-                    page: Page::of(&web, None),
-                    next,
-                    problem,
-                },
-            )
+    let (done, wrong) = if let Some(token) = form.token {
+        let token = SecretString::from(token);
+        let done = web
+            .auth
+            .sign_in_with_token(token.expose_secret().trim())
+            .await;
+        let wrong = "This token is unknown, expired, revoked or read-only. Check that you copied all of it.";
+        (done, wrong)
+    } else {
+        let password = SecretString::from(form.password.unwrap_or_default());
+        let done = web
+            .auth
+            .sign_in_with_password(&form.email, password, from.address)
+            .await;
+        let wrong = "This address and this password do not belong together. Check both, or ask whoever runs this server for a sign-in link.";
+        (done, wrong)
+    };
+    match done {
+        Ok(session) => signed_in(&web, &from, &session, &next).await,
+        Err(error @ (AuthError::Store(_) | AuthError::Audit(_) | AuthError::Vault(_))) => {
+            Err(error.into())
         }
+        Err(error @ (AuthError::Throttled { .. } | AuthError::Busy)) => {
+            Ok(problem(&web, None, error, &web.links.sign_in_page()))
+        }
+        Err(_) => Ok(login_page(
+            &web,
+            StatusCode::FORBIDDEN,
+            next,
+            Some(wrong.to_owned()),
+        )),
     }
 }
 
-fn signed_in(web: &Web, session: &SecretString, next: &str) -> Response {
+/// Gives the browser its new session and ends the one it had.
+pub(super) async fn signed_in(
+    web: &Web,
+    from: &From,
+    session: &SecretString,
+    next: &str,
+) -> Result<Response, Error> {
+    if let Some(old) = &from.session {
+        web.auth.replace_session(old).await?;
+    }
     let base = Page::of(web, None).base;
     let mut response =
         Redirect::to(&format!("{base}{}", next.trim_start_matches('/'))).into_response();
@@ -208,9 +312,9 @@ fn signed_in(web: &Web, session: &SecretString, next: &str) -> Response {
         &mut response,
         session_cookie(web),
         session.expose_secret(),
-        12 * 3_600,
+        7 * 24 * 3_600,
     );
-    response
+    Ok(response)
 }
 
 /// A form that only carries its token.
@@ -253,6 +357,10 @@ mod tests {
                 "/approvals/apr_01890a5d00007000800000000000000a",
             ),
             ("/approvals/../x", "/connections"),
+            ("/account", "/account"),
+            ("/admin/people", "/admin/people"),
+            ("/admin/people?x", "/connections"),
+            ("/admin/../admin/people", "/connections"),
             ("", "/connections"),
             ("//evil.test", "/connections"),
             ("/\\evil.test", "/connections"),

@@ -22,6 +22,7 @@ mod integrations;
 mod isolation;
 mod mcp;
 mod mcp_json;
+mod people;
 mod refresh;
 mod rules;
 mod sandbox;

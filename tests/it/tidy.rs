@@ -19,7 +19,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("faults", &[]),
     // An id begins with its instant (UUIDv7).
     ("ids", &["clock::Timestamp"]),
-    ("caller", &["ids"]),
+    // A token of another issuer ends by itself: Timestamp.
+    ("caller", &["ids", "clock::Timestamp"]),
     ("links", &["ids", "config"]),
     ("vault", &["ids"]),
     // A person's role is a column; it is plain data. A data key is stored as the vault wraps it.
@@ -92,6 +93,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "ids", "clock", "caller", "store", "vault", "audit", "changes",
         ],
     ),
+    // What lets a person in ends, then their accounts: both sides of the house.
+    ("removal", &["audit", "auth", "clock", "connect", "store"]),
     // Rotation seals again what `connect` sealed.
     ("keys", &["clock", "ids", "store", "vault", "connect"]),
     // Cursors are sealed to the person: vault. The catalogue of a person is kept until it changes: changes. A refusal
@@ -147,6 +150,9 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "audit",
             "calls",
             "mcp",
+            // Removing a person; whose word about an address is believed.
+            "removal",
+            "config::Network",
             "store::StoreError",
         ],
     ),
@@ -165,6 +171,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "calls",
             "changes",
             "keys",
+            // What a removal left behind.
+            "removal",
         ],
     ),
     // It is the outside world.
@@ -184,7 +192,10 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("axum::", &["web/", "sandbox/", "app/"]),
     ("sqlx::", &["store/"]),
     ("AssertSqlSafe", &["store/"]),
-    ("reqwest::", &["kit/client/", "connect/"]),
+    // An identity provider is asked by `auth`, and its tokens are read there.
+    ("reqwest::", &["kit/client/", "connect/", "auth/oidc/"]),
+    ("jsonwebtoken::", &["auth/oidc/"]),
+    ("argon2::", &["auth/password.rs"]),
     ("oauth2::", &["connect/"]),
     ("aes_gcm::", &["vault/"]),
     ("anyhow", &["main.rs", "cli/", "app/", "schemas.rs"]),

@@ -97,7 +97,7 @@ async fn every_page_is_guarded_and_every_cookie_has_its_flags() {
     assert_eq!(set.len(), 1, "{set:?}");
     assert!(set[0].starts_with("workbench="), "{set:?}");
     assert!(
-        set[0].ends_with("; Path=/; HttpOnly; SameSite=Lax; Max-Age=43200"),
+        set[0].ends_with("; Path=/; HttpOnly; SameSite=Lax; Max-Age=604800"),
         "{set:?}"
     );
     for path in [

@@ -154,7 +154,7 @@ async fn every_change_is_recorded_with_what_was_before() {
         .iter()
         .map(|entry| {
             assert_eq!(entry.outcome, "ok");
-            let detail = &entry.detail;
+            let detail = &entry.detail["detail"];
             (
                 entry.facts["target"].as_str().unwrap().to_owned(),
                 detail["before"].clone(),

@@ -3,6 +3,7 @@
 mod connections;
 mod people;
 mod refresh;
+mod rules;
 
 use workbench_mcp::clock::{Clock, Timestamp};
 use workbench_mcp::ids::{ConnectionId, DataKeyId, FlowId, GrantId, UserId};
@@ -51,7 +52,7 @@ async fn several_processes_migrate_at_once() {
         }
         assert_eq!(
             stores[0].pending_migrations().await.unwrap(),
-            ["1 init", "2 audit"]
+            ["1 init", "2 audit", "4 people", "5 rules", "6 approvals"]
         );
         let tasks: Vec<_> = stores
             .iter()

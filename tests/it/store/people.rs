@@ -61,7 +61,7 @@ async fn a_grant_names_a_person_and_a_ticket_does_so_once() {
         store.insert_grant(&token).await.unwrap();
         assert_eq!(
             store.grant_by_hash(&[1; 32]).await.unwrap(),
-            Some((token.clone(), alice.clone()))
+            Some((token.clone(), alice.clone(), Vec::new()))
         );
         assert_eq!(store.grant_by_hash(&[9; 32]).await.unwrap(), None);
         assert_conflict(
@@ -90,14 +90,14 @@ async fn a_grant_names_a_person_and_a_ticket_does_so_once() {
             ])
             .await
             .unwrap();
-        let (used, _) = store.grant_by_hash(&[1; 32]).await.unwrap().unwrap();
+        let (used, _, _) = store.grant_by_hash(&[1; 32]).await.unwrap().unwrap();
         assert_eq!(used.last_used_at, Some(later(5)));
 
         let before = store.latest_change().await.unwrap();
         assert!(store.revoke_grant(token.id, later(6)).await.unwrap());
         assert!(!store.revoke_grant(token.id, later(7)).await.unwrap());
         assert_eq!(topics_after(&store, before).await, ["grant"]);
-        let (revoked, _) = store.grant_by_hash(&[1; 32]).await.unwrap().unwrap();
+        let (revoked, _, _) = store.grant_by_hash(&[1; 32]).await.unwrap().unwrap();
         assert_eq!(revoked.revoked_at, Some(later(6)));
 
         let ticket = grant(&alice, GrantKind::Ticket, 2);

@@ -4,6 +4,9 @@
 //! `[app.github] client_id = "…"` is `WORKBENCH_APP_GITHUB_CLIENT_ID`. The environment wins. Every secret is also read
 //! from the file that its name with `_FILE` names.
 
+mod identity;
+mod networks;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,6 +14,9 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 use url::Url;
+
+pub use identity::{IssuerSettings, OidcSettings, TokenType};
+pub use networks::Network;
 
 /// A setting that is missing or wrong, in one sentence that names the variable.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +123,12 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// The e-mail address of the local person of `stdio`.
     pub user: Option<String>,
+    /// Sign-in at an identity provider.
+    pub oidc: Option<OidcSettings>,
+    /// Access tokens of another authorization server.
+    pub issuer: Option<IssuerSettings>,
+    /// `WORKBENCH_TRUSTED_PROXIES`: who is believed about the address that a request comes from.
+    pub trusted_proxies: Vec<Network>,
 }
 
 impl Config {
@@ -183,6 +195,19 @@ impl Config {
             user: settings.take("WORKBENCH_USER"),
             apps: settings.apps()?,
             providers: settings.providers()?,
+            oidc: settings.oidc()?,
+            issuer: settings.issuer()?,
+            trusted_proxies: settings
+                .list("WORKBENCH_TRUSTED_PROXIES")
+                .iter()
+                .map(|network| network.parse())
+                .collect::<Result<_, ()>>()
+                .map_err(|()| {
+                    wrong(
+                        "WORKBENCH_TRUSTED_PROXIES",
+                        "is not a list of networks such as 10.0.0.0/8",
+                    )
+                })?,
         };
         match settings.0.into_keys().next() {
             Some(name) => Err(ConfigError::Unknown(name)),
@@ -216,16 +241,19 @@ fn wrong(name: &str, problem: impl Into<String>) -> ConfigError {
     }
 }
 
-fn check_public_url(url: &Url) -> Result<(), ConfigError> {
-    let loopback = match url.host() {
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         None => false,
-    };
+    }
+}
+
+fn check_public_url(url: &Url) -> Result<(), ConfigError> {
     match url.scheme() {
         "https" => {}
-        "http" if loopback => {}
+        "http" if is_loopback(url) => {}
         _ => {
             return Err(wrong(
                 "WORKBENCH_PUBLIC_URL",
