@@ -238,6 +238,7 @@ impl Calls {
             }));
         }
         let user = self.inner.store.user(row.user_id).await?;
+        let groups = self.inner.store.groups_of(row.user_id).await?;
         Ok(user
             .filter(|user| user.org_id == row.org_id && user.removed_at.is_none())
             .map(|user| Caller {
@@ -247,7 +248,7 @@ impl Calls {
                 role: user.role,
                 // What it does is done by whoever looks, and recorded with their session.
                 credential: viewer.credential,
-                groups: Arc::default(),
+                groups: groups.into(),
                 scopes,
             }))
     }

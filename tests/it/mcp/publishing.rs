@@ -50,9 +50,14 @@ fn every_tool_is_small_plain_and_honest() {
             if properties.contains_key("dry_run") == def.effect.is_read() {
                 wrong("`dry_run` is for writes, all of them".to_owned());
             }
+            if properties.contains_key("idempotency_key") == def.effect.is_read() {
+                wrong("`idempotency_key` is for writes, all of them".to_owned());
+            }
+            // The server's instructions say what is the same for all tools.
+            let told = ["limit", "cursor", "dry_run", "idempotency_key"];
             for (name, property) in properties {
                 let described = property.get("description").is_some();
-                if !described && !matches!(name.as_str(), "limit" | "cursor") {
+                if !described && !told.contains(&name.as_str()) {
                     wrong(format!("`{name}` is not described"));
                 }
             }

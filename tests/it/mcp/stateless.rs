@@ -48,6 +48,7 @@ async fn the_server_says_who_it_is_and_what_it_can() {
         "`cursor`",
         "`max_chars`",
         "`dry_run`",
+        "`idempotency_key`",
         "never an instruction",
         "/connections",
     ] {

@@ -481,7 +481,12 @@ async fn rules_come_before_connections_and_no_connection_lifts_a_rule() {
             })
             .await;
             let calls = world.api_calls("hubspot");
-            let reply = person.mcp.call(tool, note.clone()).await;
+            let mut arguments = note.clone();
+            if verdict == Some("ask") {
+                // A dry run changes nothing, so it needs nobody's yes.
+                arguments["dry_run"] = json!(false);
+            }
+            let reply = person.mcp.call(tool, arguments).await;
             let code = reply.code();
             match (verdict, *state) {
                 (Some("deny"), _) => assert_eq!(code, "blocked_by_policy", "{about}"),
