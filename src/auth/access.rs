@@ -25,7 +25,7 @@ impl Auth {
         }
         let hash = access_hash(token, resource);
         let known = self.live_hash(hash, GrantKind::Access).await?;
-        Ok(caller(&known, Credential::Access(known.0.id)))
+        Ok(caller(&known, Credential::Access(known.grant.id)))
     }
 
     /// Writes down the first use of an access token before it counts: its refresh token may be shown again until then, and

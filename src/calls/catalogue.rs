@@ -11,7 +11,7 @@ use super::{AccountStatus, Action, Calls, Catalogue};
 use crate::audit::{Actor, AdminEvent};
 use crate::caller::{Caller, Credential, Scopes};
 use crate::calls::CallError;
-use crate::changes::{Heard, REMEMBERED};
+use crate::changes::Heard;
 use crate::clock::Timestamp;
 use crate::connect::handle;
 use crate::ids::{CallId, GrantId, OrgId, UserId};
