@@ -153,7 +153,7 @@ pub(super) enum Tokens {
         /// Whether it only allows reading.
         #[arg(long, conflicts_with = "scopes")]
         read_only: bool,
-        /// What it allows, as words: tools:read, tools:write, audit:read, integration:<ID>; without, everything.
+        /// What it allows, as words: tools:read, tools:write, audit:read, `integration:ID`; without, everything.
         #[arg(long, num_args = 1.., value_name = "SCOPE")]
         scopes: Vec<String>,
         /// What to call it.

@@ -2,7 +2,7 @@
 //!
 //! A client comes with an id that is the address of its metadata document, or registers itself (RFC 7591). Its request
 //! ([`AuthorizationServer::begin`]) becomes a row; a signed-in person sees it, in one browser, and decides
-//! ([`AuthorizationServer::decide`]); the code is exchanged once ([`AuthorizationServer::exchange`]) for an access token
+//! ([`AuthorizationServer::decide`]); the code is exchanged once ([`AuthorizationServer::token`]) for an access token
 //! and a refresh token, which form a family: it lives as long as it is refreshed, and dies whole when a code or a used
 //! refresh token is shown again.
 //!
