@@ -124,7 +124,8 @@ async fn every_change_is_recorded_with_what_was_before() {
         "id": id, "who": "role:member", "decision": "ask", "integration": "hubspot", "toolset": null,
         "tool": null, "effect": "write", "note": "",
     });
-    assert_eq!(rows(&commands, &["policy", "list"]).await, [rule.clone()]);
+    let listed = rows(&commands, &["policy", "list"]).await;
+    assert_eq!(listed, std::slice::from_ref(&rule));
     let mut again = add;
     again[2] = "deny";
     let told = refused(&commands, &again).await;

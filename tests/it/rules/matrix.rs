@@ -36,7 +36,7 @@ struct Asker {
 
 enum Face {
     Http(McpClient),
-    Stdio(tokio::sync::Mutex<Stdio>),
+    Stdio(Box<tokio::sync::Mutex<Stdio>>),
 }
 
 impl Asker {
@@ -409,7 +409,9 @@ async fn lists_and_calls_agree_over_every_face() {
         askers.push(Asker {
             role,
             scopes: "tools:read tools:write audit:read",
-            face: Face::Stdio(Stdio::start(&settings(&world), email).await.into()),
+            face: Face::Stdio(Box::new(
+                Stdio::start(&settings(&world), email).await.into(),
+            )),
         });
     }
     let calls = |world: &World| world.api_calls("github") + world.api_calls("hubspot");
