@@ -37,9 +37,12 @@ struct Inner {
     discovery: Discovery,
     keys: KeySet,
     verified: moka::sync::Cache<[u8; 32], Arc<Believed>>,
-    people: moka::sync::Cache<Identity, Arc<(UserRow, Arc<[GroupId]>)>>,
+    people: moka::sync::Cache<Identity, Vouched>,
     turns: Turns,
 }
+
+/// A person whom the issuer vouches for, and their groups.
+type Vouched = Arc<(UserRow, Arc<[GroupId]>)>;
 
 /// What a token said when its signature was verified.
 struct Believed {
@@ -207,11 +210,7 @@ impl Auth {
     }
 
     /// The person whom the issuer vouches for, created the first time.
-    async fn vouched(
-        &self,
-        issuer: &Issuer,
-        believed: &Believed,
-    ) -> Result<Arc<(UserRow, Arc<[GroupId]>)>, AuthError> {
+    async fn vouched(&self, issuer: &Issuer, believed: &Believed) -> Result<Vouched, AuthError> {
         let identity = &believed.identity;
         if let Some(person) = issuer.inner.people.get(identity) {
             return Ok(person);
@@ -220,20 +219,18 @@ impl Auth {
         if let Some(person) = issuer.inner.people.get(identity) {
             return Ok(person);
         }
-        let (user, groups) = match self.inner.store.user_by_identity(identity).await? {
-            Some(found) => found,
-            None => {
-                let email = believed.email.clone();
-                let email = email.unwrap_or_else(|| placeholder(identity));
-                let Some(user) = self.create(identity, &email, "issuer").await? else {
-                    self.denied(&email, "issuer", "address_taken").await?;
-                    tracing::warn!(
-                        "a person of the external issuer has the address of somebody else here"
-                    );
-                    return Err(AuthError::Invalid);
-                };
-                (user, Vec::new())
-            }
+        let found = self.inner.store.user_by_identity(identity).await?;
+        let (user, groups) = if let Some(found) = found {
+            found
+        } else {
+            let email = believed.email.clone();
+            let email = email.unwrap_or_else(|| placeholder(identity));
+            let Some(user) = self.create(identity, &email, "issuer").await? else {
+                self.denied(&email, "issuer", "address_taken").await?;
+                tracing::warn!("a person of the external issuer has the address of somebody else");
+                return Err(AuthError::Invalid);
+            };
+            (user, Vec::new())
         };
         let person = Arc::new((user, groups.into()));
         issuer
@@ -247,9 +244,7 @@ impl Auth {
 /// What stands for an address that the issuer does not tell: unique, and reaching nobody (RFC 2606 §2).
 fn placeholder(identity: &Identity) -> String {
     let name = vault::hash(&format!("{} {}", identity.issuer, identity.subject));
-    let name: String = name[..10]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("{name}@unnamed.invalid")
+    let bytes = name.first_chunk().copied().unwrap_or_default();
+    let name = u64::from_be_bytes(bytes);
+    format!("{name:016x}@unnamed.invalid")
 }

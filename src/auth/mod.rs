@@ -480,7 +480,7 @@ fn judge(
     }
     if grant.kind == GrantKind::Session {
         let used = grant.last_used_at.max(seen).unwrap_or_default();
-        if now.since(used.max(grant.created_at)) > SESSION_IDLE {
+        if now.since(used.max(grant.created_at)) >= SESSION_IDLE {
             return Err(AuthError::Expired);
         }
     }

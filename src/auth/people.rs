@@ -192,18 +192,10 @@ impl Auth {
             Removed::NoSuchPerson => return Err(AuthError::NoSuchPerson(user.email.clone())),
             Removed::LastAdmin => outcome = "last_admin",
             Removed::Done(kinds) => {
-                for kind in kinds {
-                    *match kind {
-                        GrantKind::Session => &mut removal.sessions,
-                        GrantKind::Token => &mut removal.tokens,
-                        #[expect(
-                            unreachable_patterns,
-                            clippy::wildcard_enum_match_arm,
-                            reason = "kinds that come later are counted too"
-                        )]
-                        GrantKind::Ticket | _ => &mut removal.other,
-                    } += 1;
-                }
+                let count = |wanted| kinds.iter().filter(|kind| **kind == wanted).count();
+                removal.sessions = count(GrantKind::Session);
+                removal.tokens = count(GrantKind::Token);
+                removal.other = kinds.len() - removal.sessions - removal.tokens;
             }
         }
         let event = AdminEvent {

@@ -122,6 +122,10 @@ fn page(
 
 /// The page of a link that leads nowhere any more.
 fn ended(web: &Web, error: AuthError) -> Result<Response, Error> {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "every other failure is ours"
+    )]
     let said = match error {
         AuthError::Invalid | AuthError::Expired => {
             "This link was used already, was taken back or is too old. Ask an admin for a new one."

@@ -81,14 +81,15 @@ pub(super) async fn callback(
         .finish_sign_in(from.sso.as_deref(), caller.as_ref(), callback)
         .await;
     let mut response = match done {
-        Ok(ended) => match ended.session {
-            Some(session) => signed_in(&web, &from, &session, &ended.next).await?,
-            None => {
+        Ok(ended) => {
+            if let Some(session) = ended.session {
+                signed_in(&web, &from, &session, &ended.next).await?
+            } else {
                 let base = Page::of(&web, None).base;
                 let next = ended.next.trim_start_matches('/');
                 Redirect::to(&format!("{base}{next}")).into_response()
             }
-        },
+        }
         Err(error) => failed(&web, error)?,
     };
     set_cookie(&web, &mut response, sso_cookie(&web), "", 0);
@@ -118,6 +119,10 @@ fn read(query: &str) -> Callback {
 
 /// Our fault, or the sign-in page with what is wrong.
 fn failed(web: &Web, error: AuthError) -> Result<Response, Error> {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "every other failure has words of its own"
+    )]
     let said = match error {
         AuthError::Store(_) | AuthError::Audit(_) | AuthError::Vault(_) => return Err(error.into()),
         AuthError::Invalid | AuthError::Expired => {

@@ -122,16 +122,16 @@ impl Tokens<'_> {
 }
 
 fn flaw(error: &jsonwebtoken::errors::Error) -> Flaw {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the library's own enum, open by declaration"
+    )]
     match error.kind() {
         jsonwebtoken::errors::ErrorKind::MissingRequiredClaim(name) => {
             let known = ["exp", "iss", "aud", "sub"];
             let known = known.into_iter().find(|known| known == name);
             Flaw::Missing(known.unwrap_or("required claim"))
         }
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "the library's own enum, open by declaration"
-        )]
         _ => Flaw::Signature,
     }
 }

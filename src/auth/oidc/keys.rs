@@ -159,6 +159,10 @@ fn key(jwk: &Jwk) -> Option<Key> {
         return None;
     }
     // Public keys only, and the algorithms that fit them: a token never chooses how it is verified.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the library's own enum, open by declaration"
+    )]
     let mut algorithms = match &jwk.algorithm {
         AlgorithmParameters::RSA(_) => vec![
             Algorithm::RS256,
@@ -177,10 +181,6 @@ fn key(jwk: &Jwk) -> Option<Key> {
         AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => {
             vec![Algorithm::EdDSA]
         }
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "the library's own enum, open by declaration"
-        )]
         _ => return None,
     };
     if let Some(named) = jwk.common.key_algorithm {

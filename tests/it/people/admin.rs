@@ -7,8 +7,16 @@ use crate::harness::app::{CLIENT_ID, CLIENT_SECRET};
 use crate::harness::database::sqlite;
 use crate::harness::http::between;
 
+/// Method, path, form and status.
+type Route = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    StatusCode,
+);
+
 /// Every route of admins, and the status of a good request by an admin; `{id}` is a member.
-const ROUTES: &[(&str, &str, &[(&str, &str)], StatusCode)] = &[
+const ROUTES: &[Route] = &[
     ("GET", "/admin/people", &[], StatusCode::OK),
     ("GET", "/admin/people/{id}", &[], StatusCode::OK),
     ("GET", "/admin/people/{id}/remove", &[], StatusCode::OK),
