@@ -20,7 +20,8 @@ pub async fn load_data_keys(store: &Store, vault: &Vault) -> Result<(), ConnectE
     Ok(())
 }
 
-/// Seals anew what is not under the active data key; returns how much that was. A row that changes meanwhile is left
+/// Seals anew what is not under the active data key; returns how much that was. What lives a day at most (answers under an
+/// idempotency key, questions to a person) is left: its data key stays, wrapped anew like every other. A row that changes meanwhile is left
 /// to its writer, whose seal is newer.
 pub async fn reseal(store: &Store, vault: &Vault, org: OrgId) -> Result<usize, StoreError> {
     let mut done = 0;

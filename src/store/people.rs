@@ -188,6 +188,10 @@ impl Store {
                  where user_id = $1 and outcome is null",
                 "update invitations set revoked_at = $2 where created_by = $1 and accepted_at is null \
                  and revoked_at is null",
+                "update families set revoked_at = $2, reason = 'the person was removed' where user_id = $1 \
+                 and revoked_at is null",
+                "update approvals set state = 'expired', expires_at = $2, sealed = null where user_id = $1 \
+                 and state in ('waiting', 'approved')",
             ] {
                 sqlx::query(statement)
                     .bind(user.uuid())
@@ -198,6 +202,7 @@ impl Store {
             for statement in [
                 "delete from group_members where user_id = $1",
                 "delete from passwords where user_id = $1",
+                "delete from consents where user_id = $1",
             ] {
                 sqlx::query(statement).bind(user.uuid()).execute(&mut *tx).await?;
             }
