@@ -279,11 +279,7 @@ impl Auth {
         self.live_hash(vault::hash(secret), kind).await
     }
 
-    async fn live_hash(
-        &self,
-        hash: [u8; 32],
-        kind: GrantKind,
-    ) -> Result<Arc<Known>, AuthError> {
+    async fn live_hash(&self, hash: [u8; 32], kind: GrantKind) -> Result<Arc<Known>, AuthError> {
         let known = self.known(hash).await?;
         if known.grant.kind != kind {
             return Err(AuthError::Invalid);

@@ -9,7 +9,7 @@ create table policy_rules (
     toolset text not null,
     tool text not null,
     effect text not null check (effect in ('', 'read', 'write', 'destructive')),
-    verdict text not null check (verdict in ('allow', 'ask', 'deny')),
+    verdict text not null check (verdict in ('allow', 'ask', 'ask_admin', 'deny')),
     note text not null,
     created_at bigint not null,
     -- A second rule for the same people about the same calls would contradict the first or say the same twice.

@@ -49,8 +49,3 @@ create unique index approvals_open on approvals (user_id, digest) where state in
 create index approvals_of_user on approvals (user_id, created_at);
 create index approvals_of_org on approvals (org_id, state, created_at);
 create index approvals_by_end on approvals (expires_at);
-
--- A rule may also want an admin's yes.
-alter table policy_rules drop constraint policy_rules_verdict_check;
-alter table policy_rules add constraint policy_rules_verdict_check
-    check (verdict in ('allow', 'ask', 'ask_admin', 'deny'));

@@ -49,23 +49,3 @@ create unique index approvals_open on approvals (user_id, digest) where state in
 create index approvals_of_user on approvals (user_id, created_at);
 create index approvals_of_org on approvals (org_id, state, created_at);
 create index approvals_by_end on approvals (expires_at);
-
--- A rule may also want an admin's yes; a check cannot be altered in place.
-create table policy_rules_6 (
-    id blob not null primary key,
-    org_id blob not null references organizations (id),
-    -- `everyone`, `role:<role>` or `group:<id>`.
-    who text not null,
-    integration text not null,
-    toolset text not null,
-    tool text not null,
-    effect text not null check (effect in ('', 'read', 'write', 'destructive')),
-    verdict text not null check (verdict in ('allow', 'ask', 'ask_admin', 'deny')),
-    note text not null,
-    created_at integer not null,
-    -- A second rule for the same people about the same calls would contradict the first or say the same twice.
-    unique (org_id, who, integration, toolset, tool, effect)
-) strict;
-insert into policy_rules_6 select * from policy_rules;
-drop table policy_rules;
-alter table policy_rules_6 rename to policy_rules;

@@ -52,7 +52,14 @@ async fn several_processes_migrate_at_once() {
         }
         assert_eq!(
             stores[0].pending_migrations().await.unwrap(),
-            ["1 init", "2 audit", "3 door", "4 people", "5 rules", "6 approvals"]
+            [
+                "1 init",
+                "2 audit",
+                "3 door",
+                "4 people",
+                "5 rules",
+                "6 approvals"
+            ]
         );
         let tasks: Vec<_> = stores
             .iter()
