@@ -33,7 +33,7 @@ use crate::links::Links;
 use crate::mcp;
 use crate::rulebook::Rulebook;
 use crate::store::{DatabaseUrl, Store};
-use crate::vault::{self, KeyRing, Secrets, Vault};
+use crate::vault::{self, KeyRing, Mac, Secrets, Vault};
 use crate::web::{self, Web};
 
 /// How long calls that are under way may take when the process is told to stop.
@@ -137,33 +137,7 @@ impl App {
             }),
         });
         let forms = keys.secrets.mac("form");
-        let oidc = config.oidc.clone().map(|settings| {
-            auth::oidc::Provider::new(settings, links.login_callback(), clock.clone())
-        });
-        let issuer = config
-            .issuer
-            .clone()
-            .map(|settings| auth::Issuer::new(settings, links.mcp(), clock.clone()));
-        let auth = Auth::new(auth::Parts {
-            store: store.clone(),
-            clock: clock.clone(),
-            audit: audit.clone(),
-            org,
-            forms,
-            oidc: oidc.transpose()?,
-            issuer: issuer.transpose()?,
-        });
-        let server = AuthorizationServer::new(door::Parts {
-            auth: auth.clone(),
-            store: store.clone(),
-            clock: clock.clone(),
-            audit: audit.clone(),
-            org,
-            links: links.clone(),
-            fetcher: Fetcher::new(&config.private_client_hosts)
-                .context("client metadata documents cannot be fetched")?,
-            registration: config.registration,
-        });
+        let (auth, server) = doors(config, &store, &clock, &audit, org, &links, forms)?;
         let closing = CancellationToken::new();
         let mcp = mcp::Server::new(mcp::Options {
             calls: calls.clone(),
@@ -321,6 +295,47 @@ fn database_url(config: &Config) -> anyhow::Result<DatabaseUrl> {
         )
     })?;
     Ok(DatabaseUrl::sqlite(config.data_dir.join("workbench.db")))
+}
+
+/// Who lets people and their clients in.
+fn doors(
+    config: &Config,
+    store: &Store,
+    clock: &Clock,
+    audit: &AuditLog,
+    org: OrgId,
+    links: &Links,
+    forms: Mac,
+) -> anyhow::Result<(Auth, AuthorizationServer)> {
+    let oidc = config
+        .oidc
+        .clone()
+        .map(|settings| auth::oidc::Provider::new(settings, links.login_callback(), clock.clone()));
+    let issuer = config
+        .issuer
+        .clone()
+        .map(|settings| auth::Issuer::new(settings, links.mcp(), clock.clone()));
+    let auth = Auth::new(auth::Parts {
+        store: store.clone(),
+        clock: clock.clone(),
+        audit: audit.clone(),
+        org,
+        forms,
+        oidc: oidc.transpose()?,
+        issuer: issuer.transpose()?,
+    });
+    let server = AuthorizationServer::new(door::Parts {
+        auth: auth.clone(),
+        store: store.clone(),
+        clock: clock.clone(),
+        audit: audit.clone(),
+        org,
+        links: links.clone(),
+        fetcher: Fetcher::new(&config.private_client_hosts)
+            .context("client metadata documents cannot be fetched")?,
+        registration: config.registration,
+    });
+    Ok((auth, server))
 }
 
 fn sites(config: &Config) -> anyhow::Result<Sites> {

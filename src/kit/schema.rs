@@ -256,7 +256,7 @@ mod tests {
                 "type": "object",
                 "properties": {
                     "query": { "type": "string", "description": "What to look for." },
-                    "least": { "type": "integer", "description": "At least this many." },
+                    "least": { "type": "integer", "minimum": 0, "description": "At least this many." },
                     "title": { "type": "string", "description": "How it is called." },
                     "kinds": { "type": "array", "description": "The kinds.", "items": { "type": "string", "enum": ["big", "small"] } },
                     "detail": { "type": "string", "enum": ["ids", "summary", "full"], "description": "How much of each record to return." },

@@ -142,15 +142,22 @@ pub(super) async fn with_person<T, F>(
 where
     F: Future<Output = Result<T, CallError>>,
 {
-    let binding = binding(caller, &request);
-    let mut pending = match request.state {
-        None => None,
-        Some(sealed) => match open(&server.0.states, &binding, sealed) {
-            Ok(pending) => Some(pending),
-            Err(refused) => return Outcome::Refused(refused),
-        },
+    let Some(sealed) = request.state else {
+        // The usual way: nothing to be asked, so nothing is prepared for a question.
+        return match attempt().await {
+            Ok(done) => Outcome::Done(done),
+            Err(error) => {
+                let binding = binding(caller, &request);
+                question(server, cx, caller, request, &binding, error).await
+            }
+        };
     };
-    if let Some(pending) = pending.as_mut().filter(|pending| !pending.accepted) {
+    let binding = binding(caller, &request);
+    let mut pending = match open(&server.0.states, &binding, sealed) {
+        Ok(pending) => pending,
+        Err(refused) => return Outcome::Refused(refused),
+    };
+    if !pending.accepted {
         match request
             .responses
             .and_then(|responses| responses.get(pending.about.question.name()))
@@ -168,7 +175,7 @@ where
         Ok(done) => return Outcome::Done(done),
         Err(error) => error,
     };
-    if let Some(mut pending) = pending.filter(|pending| pending.accepted) {
+    if pending.accepted {
         let deadline = Instant::now() + WAIT;
         while wanted(&error).is_some() {
             tokio::select! {

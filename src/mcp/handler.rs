@@ -9,11 +9,11 @@ use std::borrow::Cow;
 
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
-    CompletionInfo, CustomRequest, CustomResult, ErrorCode, GetPromptRequestMethod,
-    GetPromptRequestParams, GetPromptResponse, Icon, Implementation, ListPromptsRequestMethod,
-    ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
-    Reference, Resource, ResourceTemplate, ServerCapabilities, ServerConfig, SetLevelRequestMethod,
+    CompletionInfo, CustomRequest, CustomResult, GetPromptRequestMethod, GetPromptRequestParams,
+    GetPromptResponse, Icon, Implementation, ListPromptsRequestMethod, ListPromptsResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, Reference, Resource,
+    ResourceTemplate, ServerCapabilities, ServerConfig, SetLevelRequestMethod,
     SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, UnsubscribeRequestParams,
 };
 use rmcp::service::{NotificationContext, RequestContext, RoleServer, SubscriptionContext};
@@ -22,9 +22,9 @@ use serde_json::{Map, Value};
 
 use super::Server;
 use super::ask::{self, Outcome};
-use super::render;
 use super::surface::{self, Surface};
 use super::tell::{tell_changes, with_progress};
+use super::{render, requests};
 use crate::caller::{Caller, Client};
 use crate::calls::{ACCOUNTS_URI, Context, SEARCH};
 use crate::kit::error::Code;
@@ -335,7 +335,8 @@ impl ServerHandler for Gateway {
         request: CallToolRequestParams,
         cx: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        self.tool_response(request, cx).await
+        // Boxed, so that a request is not moved about with all that its tool may need.
+        Box::pin(self.tool_response(request, cx)).await
     }
 
     async fn list_resources(
@@ -527,56 +528,9 @@ impl ServerHandler for Gateway {
         request: CustomRequest,
         cx: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        let known = REQUESTS
-            .iter()
-            .find(|(method, _)| *method == request.method)
-            .filter(|(method, _)| !is_stateless(&cx) || !REMOVED.contains(method));
-        Err(match known {
-            Some((method, needs)) => ErrorData::invalid_params(
-                format!("the parameters of `{method}` are wrong: it needs {needs}"),
-                None,
-            ),
-            None => ErrorData::new(ErrorCode::METHOD_NOT_FOUND, request.method, None),
-        })
+        Err(requests::unreadable(&request.method, is_stateless(&cx)))
     }
 }
-
-/// The requests we answer, and what they need.
-const REQUESTS: [(&str, &str); 12] = [
-    (
-        "initialize",
-        "`protocolVersion`, `capabilities` and `clientInfo`",
-    ),
-    ("ping", "no parameters"),
-    ("tools/list", "an optional `cursor` that is a string"),
-    (
-        "tools/call",
-        "`name`, a string, and optional `arguments`, an object",
-    ),
-    ("resources/list", "an optional `cursor` that is a string"),
-    (
-        "resources/templates/list",
-        "an optional `cursor` that is a string",
-    ),
-    ("resources/read", "`uri`, a string"),
-    ("resources/subscribe", "`uri`, a string"),
-    ("resources/unsubscribe", "`uri`, a string"),
-    (
-        "completion/complete",
-        "`ref`, and `argument` with `name` and `value`",
-    ),
-    ("logging/setLevel", "`level`, one of the eight syslog words"),
-    ("subscriptions/listen", "`notifications`, an object"),
-];
-
-/// The requests that 2026-07-28 removed.
-const REMOVED: [&str; 5] = [
-    "initialize",
-    "ping",
-    "logging/setLevel",
-    "resources/subscribe",
-    "resources/unsubscribe",
-];
 
 /// Whether the request is of a revision without sessions.
 pub(super) fn is_stateless(cx: &RequestContext<RoleServer>) -> bool {

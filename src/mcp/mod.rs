@@ -16,6 +16,7 @@ mod http;
 mod message;
 mod publish;
 mod render;
+mod requests;
 mod sessions;
 pub mod sse;
 mod stdio;

@@ -38,7 +38,7 @@ impl State {
     }
 }
 
-/// Create, change, close, label, assign or comment an issue.
+/// Create, edit, close, label, assign or comment an issue.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SaveIssue {

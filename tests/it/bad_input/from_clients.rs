@@ -343,7 +343,7 @@ async fn arguments_that_do_not_fit() {
         (
             "github_get_issue",
             json!({ "repo": "acme/site", "number": -7 }),
-            "-7",
+            "number",
         ),
         (
             "github_get_issue",

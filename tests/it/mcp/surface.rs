@@ -74,7 +74,7 @@ async fn four_tools_find_and_run_the_others() {
         ),
         (
             "tools_run_read",
-            json!({ "name": "github_list_issues", "arguments": {} }),
+            json!({ "name": "github_list_issues", "arguments": { "repo": 5 } }),
             "invalid_input",
         ),
         (

@@ -474,6 +474,19 @@ async fn rules_come_before_connections_and_no_connection_lifts_a_rule() {
         if let Some(verdict) = verdict {
             command(&commands, &["policy", "add", verdict, "--tool", tool]).await;
         }
+        // Until this process has heard of the rule. Only a connected person can tell.
+        let heard = match verdict {
+            Some("ask") => "approval_required",
+            Some("deny") => "blocked_by_policy",
+            _ => "ok",
+        };
+        until("the rule is heard", async || {
+            let (_, person) = people.last()?;
+            let mut probe = note.clone();
+            probe["dry_run"] = json!(verdict != Some("ask"));
+            (person.mcp.call(tool, probe).await.code() == heard).then_some(())
+        })
+        .await;
         for (state, person) in &people {
             let about = format!("{state} {verdict:?}");
             let expected = listed_when_connected && *state == "connected";
