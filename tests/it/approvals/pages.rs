@@ -30,7 +30,7 @@ async fn the_page_shows_all_that_is_approved() {
     assert_eq!(page.status, StatusCode::OK);
     for shown in [
         "github_save_issue",
-        "Create, change, close, label, assign or comment an issue.",
+        "Create, edit, close, label, assign or comment an issue.",
         "GitHub: alice-dev",
         "alice@example.test",
         "tests 1",
