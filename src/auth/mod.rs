@@ -262,11 +262,20 @@ impl Auth {
         let found = self.inner.store.grant_by_hash(&hash).await?;
         let (mut grant, user, groups) = found.ok_or(AuthError::Invalid)?;
         self.see_first_use(&mut grant).await?;
+        // What was forgotten since the last flush was seen all the same.
+        let seen = self
+            .inner
+            .used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&grant.id)
+            .copied()
+            .unwrap_or_default();
         let known = Arc::new(Known {
             grant,
             user,
             groups: groups.into(),
-            seen: AtomicI64::new(0),
+            seen: AtomicI64::new(seen.micros()),
         });
         self.inner.known.insert(hash, Arc::clone(&known));
         Ok(known)

@@ -76,11 +76,11 @@ impl Auth {
         Ok(self.inner.audit.record(Actor::System, org, event).await?)
     }
 
-    /// Signs a browser in for whoever holds this personal access token; the session's secret goes into a cookie. A
-    /// read-only token makes no session, because a session may connect accounts.
+    /// Signs a browser in for whoever holds this personal access token; the session's secret goes into a cookie. Only a
+    /// token for everything makes a session, because a session may do everything.
     pub async fn sign_in_with_token(&self, token: &str) -> Result<SecretString, AuthError> {
         let caller = self.bearer(token).await?;
-        if !caller.scopes.write || !matches!(caller.credential, Credential::Token(_)) {
+        if caller.scopes != Scopes::ALL || !matches!(caller.credential, Credential::Token(_)) {
             return Err(AuthError::Invalid);
         }
         self.begin_session(caller.org, caller.user, "token").await

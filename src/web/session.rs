@@ -288,7 +288,7 @@ pub(super) async fn sign_in(
             .auth
             .sign_in_with_token(token.expose_secret().trim())
             .await;
-        let wrong = "This token is unknown, expired, revoked or read-only. Check that you copied all of it.";
+        let wrong = "This token is unknown, expired, revoked or does not allow everything. Check that you copied all of it.";
         (done, wrong)
     } else {
         let password = SecretString::from(form.password.unwrap_or_default());

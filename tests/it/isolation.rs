@@ -4,11 +4,13 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
 use http::StatusCode;
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
+use workbench_mcp::caller::Scopes;
 
 use crate::harness::app::{Person, TestApp, World, still, until};
 use crate::harness::database::sqlite;
-use crate::harness::http::{PROTOCOL, Reply, reply};
+use crate::harness::http::{Browser, PROTOCOL, Reply, reply};
 use crate::harness::process;
 
 /// How long a change made elsewhere may take to be heard.
@@ -462,6 +464,31 @@ async fn a_read_only_token_reads() {
         .post(alice.at("/login"), &[("token", &reader.token)])
         .await;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_token_for_less_than_everything_signs_no_browser_in() {
+    let (_world, app) = still().await;
+    let alice = app.person("alice@example.test").await;
+    for (scopes, expected) in [
+        ("tools:read tools:write audit:read", StatusCode::SEE_OTHER),
+        ("tools:read tools:write", StatusCode::FORBIDDEN),
+        (
+            "tools:read tools:write audit:read integration:github",
+            StatusCode::FORBIDDEN,
+        ),
+        ("tools:read", StatusCode::FORBIDDEN),
+    ] {
+        let scopes_read = Scopes::parse(scopes).unwrap();
+        let token = app
+            .auth
+            .create_token(&alice.row, "tests", None, scopes_read)
+            .await
+            .unwrap();
+        let form = [("token", token.secret.expose_secret())];
+        let page = Browser::new().post(alice.at("/login"), &form).await;
+        assert_eq!(page.status, expected, "{scopes}");
+    }
 }
 
 #[tokio::test]
