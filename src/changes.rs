@@ -74,7 +74,7 @@ impl Changes {
     }
 
     /// Hears changes until the future is dropped. A database that does not answer is asked again at the next poll, and
-    /// until it does nothing is remembered: a revoked token is refused within [`PATIENCE`] whatever happens.
+    /// until it does nothing is remembered: a revoked token is refused within seconds whatever happens.
     pub async fn run(&self) {
         loop {
             // Either way it is time to look.

@@ -11,7 +11,7 @@
 //! toolset; an integration; an effect; a group, then a role. Among equals deny goes before asking
 //! an admin, that before asking the person, and that before allow.
 //!
-//! [`trace`] is the whole of it; [`decide`] asks it for the answer alone, and whoever explains a decision listens to its
+//! [`trace`] is the whole of it; [`decide()`] asks it for the answer alone, and whoever explains a decision listens to its
 //! steps. Nothing is allocated on the way to [`Decision::Allow`].
 //!
 //! Not here: where rules come from (`rulebook`), what happens when a person is asked, whether an account is connected.
