@@ -160,8 +160,8 @@ fn status(row: &ConnectionRow, rules: &Rules) -> AccountStatus {
     let (status, reason) = match row.status {
         _ if disabled => ("Disabled", Some("switched off by an admin".to_owned())),
         Status::Connected => ("Connected", None),
-        Status::Expired => ("Expired", Some(reason(row))),
-        Status::Error | Status::Disabled => ("Error", Some(reason(row))),
+        Status::Expired => ("Expired", Some(reason(row.reason.as_deref()))),
+        Status::Error | Status::Disabled => ("Error", Some(reason(row.reason.as_deref()))),
     };
     AccountStatus {
         id: row.id,
@@ -178,8 +178,8 @@ fn status(row: &ConnectionRow, rules: &Rules) -> AccountStatus {
 }
 
 /// The stored reason in words that say what to do.
-fn reason(row: &ConnectionRow) -> String {
-    match row.reason.as_deref() {
+pub fn reason(word: Option<&str>) -> String {
+    match word {
         Some("disconnected") => {
             "you disconnected it and kept what was synced; reconnect to use it".to_owned()
         }

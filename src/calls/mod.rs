@@ -41,7 +41,7 @@ use crate::rulebook::Rulebook;
 use crate::store::Store;
 use crate::vault::{Mac, Vault};
 
-pub use accounts::{AccountDetail, AccountStatus, Permission};
+pub use accounts::{AccountDetail, AccountStatus, Permission, reason};
 pub use arguments::canonical;
 pub use catalogue::{Events, Switch};
 pub use consent::Waiting;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{Json, output};
 use crate::app::App;
-use crate::audit::{Actor, AdminEvent};
+use crate::audit::Actor;
 use crate::calls::Switch;
 use crate::connect::{self, Revoked, Synced};
 use crate::ids::ConnectionId;
@@ -398,15 +398,7 @@ impl Keys {
             }
             Self::Rotate => {
                 let told = |count: usize| output::tell(&format!("{count} secrets sealed anew"));
-                let done =
-                    keys::rotate(&app.store, &app.vault, app.org, app.clock.now(), told).await?;
-                let event = AdminEvent {
-                    kind: "key.rotated",
-                    target: done.key.as_str().into(),
-                    detail: serde_json::to_value(&done)?,
-                    ..AdminEvent::default()
-                };
-                app.audit.record(Actor::System, app.org, event).await?;
+                let done = app.system.rotate(Actor::System, told).await?;
                 output::json(&done)?;
             }
         }

@@ -529,6 +529,7 @@ fn blank(org: OrgId, user: UserId, site: &Site, now: Timestamp) -> ConnectionRow
         label: String::new(),
         alias: None,
         is_default: false,
+        status_at: None,
         details: serde_json::Value::Null,
         scopes: None,
         requested_scopes: Vec::new(),

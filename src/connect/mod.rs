@@ -37,7 +37,7 @@ use crate::store::{ConnectionRow, Records, Status, Store, StoreError};
 use crate::turns::Turns;
 use crate::vault::{Vault, VaultError};
 
-pub use apps::{AppSource, Checked, pasted};
+pub use apps::{AppSource, Checked, Health, pasted};
 pub use error::ConnectError;
 pub use flow::{Callback, Ended, Finished, Started};
 pub use flow_error::FlowError;

@@ -73,6 +73,8 @@ pub struct ConnectionRow {
     pub status: Status,
     /// Why, in one word.
     pub reason: Option<String>,
+    /// Since when; `None` as long as it is what it was when it was connected.
+    pub status_at: Option<Timestamp>,
     /// The tokens, sealed as one document.
     pub sealed: Sealed,
     /// Goes up by one with every new seal of other tokens, and never otherwise.
@@ -104,7 +106,7 @@ pub struct ConnectionRow {
 const COLUMNS: &str = "id, org_id, user_id, integration, provider, subject, label, alias, details, scopes, \
     requested_scopes, base_url, status, reason, sealed, token_version, access_expires_at, refresh_expires_at, \
     next_refresh_at, failures, first_failure_at, retry_at, lease_owner, lease_until, attempt_started_at, \
-    connected_at, last_used_at, is_default";
+    connected_at, last_used_at, is_default, status_at";
 
 /// A select of all columns. Both parts are texts of this program.
 pub(super) fn select(rest: &'static str) -> AssertSqlSafe<String> {
@@ -141,6 +143,7 @@ pub(super) struct ConnectionColumns {
     connected_at: i64,
     last_used_at: Option<i64>,
     is_default: i64,
+    status_at: Option<i64>,
 }
 
 impl TryFrom<ConnectionColumns> for ConnectionRow {
@@ -174,6 +177,7 @@ impl TryFrom<ConnectionColumns> for ConnectionRow {
             base_url: row.base_url,
             status: Status::parse(&row.status).ok_or_else(|| corrupt("status"))?,
             reason: row.reason,
+            status_at: at(row.status_at),
             sealed: Sealed::from_bytes(row.sealed),
             token_version: row.token_version,
             access_expires_at: at(row.access_expires_at),
@@ -329,7 +333,7 @@ impl Store {
         on!(&self.db, begin tx => {
             let found: Option<(Uuid, Uuid)> = sqlx::query_as(
                 "update connections set label = $3, details = $4, scopes = $5, requested_scopes = $6, base_url = $7, \
-                 status = $8, reason = $9, sealed = $10, token_version = $11, access_expires_at = $12, \
+                 status = $8, reason = $9, status_at = null, sealed = $10, token_version = $11, access_expires_at = $12, \
                  refresh_expires_at = $13, next_refresh_at = $14, connected_at = $15, failures = 0, \
                  first_failure_at = null, retry_at = null, lease_owner = null, lease_until = null, \
                  attempt_started_at = null \
@@ -440,7 +444,7 @@ impl Store {
         let now = self.clock.now();
         on!(&self.db, begin tx => {
             let found: Option<(Uuid, Uuid)> = sqlx::query_as(
-                "update connections set status = 'expired', reason = 'disconnected', sealed = $3, \
+                "update connections set status = 'expired', reason = 'disconnected', status_at = $4, sealed = $3, \
                  token_version = token_version + 1, access_expires_at = null, refresh_expires_at = null, \
                  next_refresh_at = null, failures = 0, first_failure_at = null, retry_at = null, lease_owner = null, \
                  lease_until = null, attempt_started_at = null \
@@ -449,6 +453,7 @@ impl Store {
             .bind(id.uuid())
             .bind(version)
             .bind(nothing.as_bytes())
+            .bind(now.micros())
             .fetch_optional(&mut *tx)
             .await?;
             let Some((org_id, user_id)) = found else { return Ok(false) };

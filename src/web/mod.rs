@@ -41,6 +41,7 @@ use crate::connect::Connections;
 use crate::links::Links;
 use crate::mcp;
 use crate::rulebook::Rulebook;
+use crate::system::System;
 
 pub use address::Peer;
 pub use error::Error;
@@ -62,6 +63,8 @@ pub struct Web {
     pub connections: Connections,
     /// What the organization allows.
     pub rulebook: Rulebook,
+    /// The installation.
+    pub system: System,
     /// What pages show of accounts.
     pub calls: Calls,
     /// Our own addresses.
@@ -126,7 +129,7 @@ pub fn router(web: Web) -> Router {
         .route("/clients/{id}/sign-out", post(oauth::clients::sign_out))
         .fallback(error::not_found)
         .layer(DefaultBodyLimit::max(FORM_BYTES))
-        .layer(middleware::from_fn(pages::guard));
+        .layer(middleware::from_fn_with_state(web.clone(), pages::guard));
     let open = Router::new()
         .route(
             "/.well-known/oauth-protected-resource",

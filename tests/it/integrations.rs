@@ -97,6 +97,7 @@ async fn records(store: &Store, integration: &Integration, who: &Account) -> Rec
             label: who.label.clone(),
             alias: None,
             is_default: false,
+            status_at: None,
             details: Value::Null,
             scopes: None,
             requested_scopes: Vec::new(),

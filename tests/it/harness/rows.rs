@@ -61,6 +61,7 @@ pub fn connection(user: &UserRow, subject: &str) -> ConnectionRow {
         label: format!("portal {subject}"),
         alias: None,
         is_default: false,
+        status_at: None,
         details: json!({ "portal": subject }),
         scopes: Some(vec!["crm.read".to_owned()]),
         requested_scopes: vec!["crm.read".to_owned(), "crm.write".to_owned()],

@@ -17,7 +17,10 @@ fn issue(title: &str) -> Value {
 
 async fn read(person: &Person, thread: &str) -> Reply {
     let asked = json!({ "repo": "acme/site" });
-    person.mcp.call_in(thread, "github_list_issues", asked).await
+    person
+        .mcp
+        .call_in(thread, "github_list_issues", asked)
+        .await
 }
 
 async fn write(person: &Person, thread: &str, title: &str) -> Reply {
