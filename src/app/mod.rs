@@ -208,6 +208,7 @@ impl App {
             auth: self.auth.clone(),
             server: self.server.clone(),
             connections: self.connections.clone(),
+            audit: self.audit.clone(),
             rulebook: self.rulebook.clone(),
             calls: self.calls.clone(),
             links: self.links.clone(),

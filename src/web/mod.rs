@@ -5,11 +5,13 @@
 
 mod account;
 mod accounts;
+mod activity;
 mod address;
 mod admin;
 mod approvals;
 mod assets;
 mod bearer;
+mod client_setups;
 mod connecting;
 mod error;
 mod joining;
@@ -19,6 +21,8 @@ mod pages;
 mod policy;
 mod session;
 mod sso;
+mod tokens;
+mod tryit;
 
 use std::sync::Arc;
 
@@ -33,6 +37,7 @@ use http::HeaderValue;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use crate::audit::AuditLog;
 use crate::auth::Auth;
 use crate::auth::server::AuthorizationServer;
 use crate::calls::Calls;
@@ -60,6 +65,8 @@ pub struct Web {
     pub server: AuthorizationServer,
     /// Connecting accounts.
     pub connections: Connections,
+    /// What was done.
+    pub audit: AuditLog,
     /// What the organization allows.
     pub rulebook: Rulebook,
     /// What pages show of accounts.
@@ -117,6 +124,10 @@ pub fn router(web: Web) -> Router {
         )
         .route("/connected/{flow}", get(connecting::outcome))
         .merge(policy::routes())
+        .merge(tryit::routes())
+        .merge(activity::routes())
+        .merge(tokens::routes())
+        .route("/clients/add", get(client_setups::page))
         .route("/oauth/authorize", get(oauth::authorize))
         .route(
             "/oauth/consent/{id}",

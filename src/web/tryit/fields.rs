@@ -59,6 +59,17 @@ pub(super) struct Field {
     pub(super) control: Control,
 }
 
+impl Field {
+    /// Whether something is filled in.
+    pub(super) fn is_chosen(&self) -> bool {
+        match &self.control {
+            Control::Line { value, .. } | Control::Area { value, .. } => !value.is_empty(),
+            Control::Choice(list) => list.iter().any(|one| one.chosen && !one.value.is_empty()),
+            Control::Ticks(list) => list.iter().any(|one| one.chosen),
+        }
+    }
+}
+
 /// How an argument is filled in.
 #[derive(Debug)]
 pub(super) enum Control {

@@ -67,12 +67,7 @@ impl Typed {
         self.all(name).next()
     }
 
-    /// Puts a value of a control that has none yet.
-    pub(super) fn set(&mut self, argument: &str, value: &str) {
-        let name = format!("{PLAIN}{}", below("", argument));
-        self.0.push((name, value.to_owned()));
-    }
-
+    /// All values of a control.
     pub(super) fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         let named = self.0.iter().filter(move |(own, _)| own == name);
         named.map(|(_, value)| value.as_str())
