@@ -168,10 +168,7 @@ mod tests {
                 "g://{account}/{o}/blob/{ref}{/path*}",
                 "g://a/o/blob/main/src/lib.rs",
             ),
-            (
-                "g://{account}/{o}/blob/{ref}{/path*}",
-                "g://a/o/blob/v%2F1",
-            ),
+            ("g://{account}/{o}/blob/{ref}{/path*}", "g://a/o/blob/v%2F1"),
         ] {
             let variables = matches(template, address).unwrap_or_default();
             assert_eq!(expand(template, &variables).as_deref(), Ok(address));

@@ -1,6 +1,7 @@
 //! What a client would be answered, for the page on which a person tries a tool or reads a block. The page shows the very
 //! JSON that goes over the wire, so it is made here, by what makes the answers of every transport.
 
+use rmcp::model::ErrorCode;
 use serde_json::{Value, json};
 
 use super::{Server, ask, render};
@@ -72,7 +73,11 @@ impl Server {
             },
             Err(error) => {
                 let failed = self.failed(caller, &error).await;
-                let refused = render::refused_block(&error, failed.url(), uri);
+                let mut refused = render::refused_block(&error, failed.url(), uri);
+                if refused.code == ErrorCode::RESOURCE_NOT_FOUND {
+                    // The current revision has no code of its own for it, and so it goes over the wire.
+                    refused.code = ErrorCode::INVALID_PARAMS;
+                }
                 Tried {
                     call: error.call,
                     body: json!({ "error": json(&refused) }),

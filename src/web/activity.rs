@@ -202,7 +202,11 @@ impl Line {
 
     /// An RFC 3339 time up to the second, as people read it.
     fn moment(&self) -> String {
-        self.at.chars().take(19).collect::<String>().replace('T', " ")
+        self.at
+            .chars()
+            .take(19)
+            .collect::<String>()
+            .replace('T', " ")
     }
 }
 
@@ -339,8 +343,14 @@ async fn record(
         ("Protocol", field(&entry.facts, "protocol")),
         ("Credential", field(&entry.facts, "grant")),
         ("Answered records", field(inner, "items")),
-        ("Requests to the provider", field(&entry.facts, "upstream_requests")),
-        ("The provider's last status", field(&entry.facts, "upstream_status")),
+        (
+            "Requests to the provider",
+            field(&entry.facts, "upstream_requests"),
+        ),
+        (
+            "The provider's last status",
+            field(&entry.facts, "upstream_status"),
+        ),
     ];
     facts.retain(|(_, value)| !value.is_empty());
     let page = Call {
@@ -410,11 +420,17 @@ fn client(entry: &Entry) -> String {
 
 fn millis(facts: &Value) -> String {
     let micros = facts["duration_us"].as_u64();
-    micros.map_or_else(String::new, |micros| format!("{} ms", micros.div_ceil(1_000)))
+    micros.map_or_else(String::new, |micros| {
+        format!("{} ms", micros.div_ceil(1_000))
+    })
 }
 
 fn minute(at: Timestamp) -> String {
-    at.rfc3339().chars().take(16).collect::<String>().replace('T', " ")
+    at.rfc3339()
+        .chars()
+        .take(16)
+        .collect::<String>()
+        .replace('T', " ")
 }
 
 /// The title of a tool or block.
@@ -460,6 +476,8 @@ fn outcome_words(outcome: &str) -> &'static str {
         "timeout" => "It took too long and was stopped.",
         "cancelled" => "The client took it back.",
         "internal" => "Something failed on our side.",
-        _ => "Nobody knows how it ended: the process stopped, or the client went away in the middle.",
+        _ => {
+            "Nobody knows how it ended: the process stopped, or the client went away in the middle."
+        }
     }
 }

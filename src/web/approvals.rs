@@ -238,7 +238,9 @@ pub(super) async fn decide(
     let mut message = said(&web, &caller, title, tone, line, true);
     if yes && row.user_id == caller.user && row.client == tryit::CLIENT {
         let back = format!("{}try/{}?approval={id}", message.page.base, row.tool);
-        message.actions.insert(0, ("Go on with the call".to_owned(), back));
+        message
+            .actions
+            .insert(0, ("Go on with the call".to_owned(), back));
     }
     Ok(show(StatusCode::OK, &message))
 }

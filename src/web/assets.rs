@@ -15,9 +15,15 @@ pub(super) async fn asset(Path(name): Path<String>) -> Result<Response, Error> {
             "text/javascript; charset=utf-8",
             include_str!("assets/popup.js"),
         ),
-        "copy.js" => ("text/javascript; charset=utf-8", include_str!("assets/copy.js")),
+        "copy.js" => (
+            "text/javascript; charset=utf-8",
+            include_str!("assets/copy.js"),
+        ),
         "try.css" => ("text/css; charset=utf-8", include_str!("assets/try.css")),
-        "try.js" => ("text/javascript; charset=utf-8", include_str!("assets/try.js")),
+        "try.js" => (
+            "text/javascript; charset=utf-8",
+            include_str!("assets/try.js"),
+        ),
         "mark.svg" => ("image/svg+xml", include_str!("assets/mark.svg")),
         _ => return Err(Error::NotFound),
     };

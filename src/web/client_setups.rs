@@ -625,9 +625,17 @@ mod tests {
         let mut ids = BTreeSet::new();
         for client in CLIENTS {
             assert!(ids.insert(client.id), "{}", client.id);
-            assert!(client.recipes.iter().any(|recipe| recipe.way == Way::SignIn));
+            assert!(
+                client
+                    .recipes
+                    .iter()
+                    .any(|recipe| recipe.way == Way::SignIn)
+            );
             for recipe in client.recipes {
-                let text = recipe.text.replace("{url}", URL).replace("{user}", "a@b.test");
+                let text = recipe
+                    .text
+                    .replace("{url}", URL)
+                    .replace("{user}", "a@b.test");
                 let text = text.replace("{token}", "secret");
                 let name = client.name;
                 match recipe.format {
@@ -640,7 +648,9 @@ mod tests {
                         let value: toml::Table = text.parse().unwrap();
                         assert!(value["mcp_servers"]["workbench"].is_table(), "{name}");
                     }
-                    Format::Yaml => assert!(text.starts_with("mcpServers:\n  workbench:\n"), "{name}"),
+                    Format::Yaml => {
+                        assert!(text.starts_with("mcpServers:\n  workbench:\n"), "{name}")
+                    }
                     Format::Shell => assert!(!text.contains('\n'), "{name}"),
                     Format::Words => assert!(!recipe.place.is_empty(), "{name}"),
                 }
@@ -652,7 +662,10 @@ mod tests {
                 assert_eq!(text.contains(URL), url, "{name}");
                 assert_eq!(text.contains("secret"), token, "{name}");
                 assert_eq!(text.contains("stdio"), recipe.way == Way::Stdio, "{name}");
-                assert!(!text.contains(['{', '}']) || recipe.format == Format::Json, "{name}");
+                assert!(
+                    !text.contains(['{', '}']) || recipe.format == Format::Json,
+                    "{name}"
+                );
             }
         }
     }
@@ -661,14 +674,26 @@ mod tests {
     fn links_carry_the_address_alone() {
         let cursor = link(Install::Cursor, URL);
         let cursor: url::Url = cursor.parse().unwrap();
-        let config = cursor.query_pairs().find(|(name, _)| name == "config").unwrap().1;
+        let config = cursor
+            .query_pairs()
+            .find(|(name, _)| name == "config")
+            .unwrap()
+            .1;
         let config = STANDARD.decode(config.as_bytes()).unwrap();
-        assert_eq!(serde_json::from_slice::<Value>(&config).unwrap(), json!({ "url": URL }));
+        assert_eq!(
+            serde_json::from_slice::<Value>(&config).unwrap(),
+            json!({ "url": URL })
+        );
         let code = link(Install::VsCode, URL);
         let (_, config) = code.split_once('?').unwrap();
-        let config = percent_encoding::percent_decode_str(config).decode_utf8().unwrap();
+        let config = percent_encoding::percent_decode_str(config)
+            .decode_utf8()
+            .unwrap();
         let config: Value = serde_json::from_str(&config).unwrap();
-        assert_eq!(config, json!({ "name": "workbench", "type": "http", "url": URL }));
+        assert_eq!(
+            config,
+            json!({ "name": "workbench", "type": "http", "url": URL })
+        );
     }
 
     #[test]

@@ -6,8 +6,8 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Form, Json};
-use http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 use http::StatusCode;
+use http::header::{CONTENT_SECURITY_POLICY, HeaderValue};
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -103,7 +103,11 @@ pub(super) async fn form(
     let known = Known::named(&name).ok_or(Error::NotFound)?;
     if let Some((integration, def)) = known.of {
         let catalogue = web.calls.catalogue(&caller).await?;
-        if !catalogue.blocks.iter().any(|(_, block)| block.name == def.name) {
+        if !catalogue
+            .blocks
+            .iter()
+            .any(|(_, block)| block.name == def.name)
+        {
             return Ok(not_offered(&web, &caller, def.title, integration));
         }
     }
@@ -120,7 +124,10 @@ pub(super) async fn act(
 ) -> Result<Response, Error> {
     let known = Known::named(&name).ok_or(Error::NotFound)?;
     let typed = Typed::new(pairs);
-    if !web.auth.is_form_token(&caller, typed.get("csrf").unwrap_or_default()) {
+    if !web
+        .auth
+        .is_form_token(&caller, typed.get("csrf").unwrap_or_default())
+    {
         return Err(Error::Foreign);
     }
     let mut variables = variables(known, &typed);
@@ -171,7 +178,10 @@ pub(super) async fn complete(
 ) -> Result<Response, Error> {
     let known = Known::named(&name).ok_or(Error::NotFound)?;
     let typed = Typed::new(pairs);
-    if !web.auth.is_form_token(&caller, typed.get("csrf").unwrap_or_default()) {
+    if !web
+        .auth
+        .is_form_token(&caller, typed.get("csrf").unwrap_or_default())
+    {
         return Err(Error::Foreign);
     }
     let part = typed.get("part").unwrap_or_default().to_owned();
@@ -230,7 +240,12 @@ async fn page(
         None => Vec::new(),
     };
     let template = known.template();
-    let value = |name: &str| variables.get(name).and_then(Value::as_str).unwrap_or_default();
+    let value = |name: &str| {
+        variables
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
     let fields = uri::variables(template).into_iter().map(|name| Field {
         name,
         value: value(name).to_owned(),
@@ -266,7 +281,9 @@ async fn page(
 fn answer(status: StatusCode, page: &BlockPage) -> Response {
     let mut response = show(status, page);
     if let Ok(policy) = HeaderValue::from_str(&pages::policy_with_requests()) {
-        response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+        response
+            .headers_mut()
+            .insert(CONTENT_SECURITY_POLICY, policy);
     }
     response
 }

@@ -176,7 +176,9 @@ impl Filling<'_> {
                 required,
             });
             for (inner, member) in members {
-                let required = schema.as_object().is_some_and(|map| is_required(map, inner));
+                let required = schema
+                    .as_object()
+                    .is_some_and(|map| is_required(map, inner));
                 self.add(&path, inner, member, required, true, rows);
             }
             rows.push(Row::Close);
@@ -273,8 +275,10 @@ fn area(value: &str, json: bool) -> Control {
 /// Whether a text is one that people write in lines. JSON Schema has no word for that, so names and descriptions tell.
 fn is_long(name: &str, schema: &Value) -> bool {
     let described = schema.get("description").and_then(Value::as_str);
-    matches!(name, "body" | "comment" | "text" | "message" | "html" | "content")
-        || described.is_some_and(|words| words.contains("Markdown"))
+    matches!(
+        name,
+        "body" | "comment" | "text" | "message" | "html" | "content"
+    ) || described.is_some_and(|words| words.contains("Markdown"))
 }
 
 /// What an argument is for and what it may hold, as far as the schema says.
@@ -345,4 +349,3 @@ fn shape(schema: &Value) -> String {
     }
     format!("JSON: {}", brief(schema))
 }
-

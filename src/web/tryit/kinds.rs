@@ -82,4 +82,3 @@ pub(super) fn below(path: &str, name: &str) -> String {
     let name = name.replace('~', "~0").replace('/', "~1");
     format!("{path}/{name}")
 }
-

@@ -218,7 +218,10 @@ async fn accounts(
     let own = accounts.filter(|account| account.integration == integration);
     Ok(own
         .map(|account| {
-            let value = account.alias.clone().unwrap_or_else(|| account.account.clone());
+            let value = account
+                .alias
+                .clone()
+                .unwrap_or_else(|| account.account.clone());
             let mut label = match &account.alias {
                 Some(alias) => format!("{alias} ({})", account.account),
                 None => account.account,

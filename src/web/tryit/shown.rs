@@ -62,12 +62,22 @@ impl Shown {
     /// The page's view of an answer.
     pub(super) fn of(tried: &Tried, took: Duration, dry: bool) -> Self {
         let result = &tried.body["result"];
-        let list = |name: &str| result[name].as_array().map(Vec::as_slice).unwrap_or_default();
+        let list = |name: &str| {
+            result[name]
+                .as_array()
+                .map(Vec::as_slice)
+                .unwrap_or_default()
+        };
         let contents = list("content").iter().map(piece);
-        let contents: Vec<Piece> = contents.chain(list("contents").iter().map(resource)).collect();
+        let contents: Vec<Piece> = contents
+            .chain(list("contents").iter().map(resource))
+            .collect();
         let structured = &result["structuredContent"];
         let cursor = structured["next_cursor"].as_str().map(ToOwned::to_owned);
-        let chars = contents.iter().map(|piece| piece.text.chars().count()).sum();
+        let chars = contents
+            .iter()
+            .map(|piece| piece.text.chars().count())
+            .sum();
         Self {
             call: tried.call,
             millis: took.as_millis(),
@@ -122,7 +132,9 @@ fn resource(value: &Value) -> Piece {
     let mut meta = vec![("uri".to_owned(), field("uri").to_owned())];
     let more = value["_meta"].as_object().into_iter().flatten();
     meta.extend(more.map(|(name, value)| {
-        let shown = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        let shown = value
+            .as_str()
+            .map_or_else(|| value.to_string(), ToOwned::to_owned);
         (name.clone(), shown)
     }));
     Piece {

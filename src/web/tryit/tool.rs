@@ -117,7 +117,11 @@ impl Filled {
 async fn offered(web: &Web, caller: &Caller, name: &str) -> Result<Result<Tool, Response>, Error> {
     let (integration, def) = integrations::tool(name).ok_or(Error::NotFound)?;
     let catalogue = web.calls.catalogue(caller).await?;
-    if catalogue.tools.iter().any(|(_, known)| known.name == def.name) {
+    if catalogue
+        .tools
+        .iter()
+        .any(|(_, known)| known.name == def.name)
+    {
         return Ok(Ok((integration, def)));
     }
     Ok(Err(not_offered(web, caller, def.title, integration)))
@@ -210,10 +214,16 @@ pub(super) async fn act(
     Form(pairs): Form<Vec<(String, String)>>,
 ) -> Result<Response, Error> {
     let typed = Typed::new(pairs);
-    if !web.auth.is_form_token(&caller, typed.get("csrf").unwrap_or_default()) {
+    if !web
+        .auth
+        .is_form_token(&caller, typed.get("csrf").unwrap_or_default())
+    {
         return Err(Error::Foreign);
     }
-    let asked = typed.get("do").and_then(Asked::parse).ok_or(Error::Foreign)?;
+    let asked = typed
+        .get("do")
+        .and_then(Asked::parse)
+        .ok_or(Error::Foreign)?;
     // Whether it may be called is for the call to say: what was typed must not be lost to a rule that changed meanwhile.
     let tool = integrations::tool(&name).ok_or(Error::NotFound)?;
     let view = typed.get("back").unwrap_or_default().to_owned();
@@ -231,7 +241,11 @@ pub(super) async fn act(
     let writes = !tool.1.effect.is_read();
     match asked {
         Asked::AsJson | Asked::AsForm => {
-            let view = if asked == Asked::AsJson { "json" } else { "form" };
+            let view = if asked == Asked::AsJson {
+                "json"
+            } else {
+                "form"
+            };
             let filled = Filled::of(view, tool.1, &arguments);
             let page = page(&web, &caller, tool, &filled, &[]).await?;
             Ok(show(StatusCode::OK, &page))
@@ -349,9 +363,9 @@ async fn page(
         }
         Filled::Json(text) => (Vec::new(), Vec::new(), Some(text.clone())),
     };
-    let unfolded = common.iter().any(|row| {
-        matches!(row, Row::Field(field) if field.problem.is_some() || field.is_chosen())
-    });
+    let unfolded = common.iter().any(
+        |row| matches!(row, Row::Field(field) if field.problem.is_some() || field.is_chosen()),
+    );
     let problem = match problems {
         [] => None,
         [one] if one.control == ALL => Some(format!("What you typed {}.", one.words)),

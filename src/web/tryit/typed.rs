@@ -34,11 +34,7 @@ impl Typed {
     pub(super) fn new(pairs: Vec<(String, String)>) -> Self {
         let plain = |text: String| text.replace("\r\n", "\n").replace('\r', "\n");
         let pairs = pairs.into_iter();
-        Self(
-            pairs
-                .map(|(name, value)| (name, plain(value)))
-                .collect(),
-        )
+        Self(pairs.map(|(name, value)| (name, plain(value))).collect())
     }
 
     /// The form in which these arguments are filled in.
@@ -57,7 +53,9 @@ impl Typed {
             }
         }
         if !rest.is_empty() {
-            typed.0.push((REST.to_owned(), pretty(&Value::Object(rest))));
+            typed
+                .0
+                .push((REST.to_owned(), pretty(&Value::Object(rest))));
         }
         typed
     }
@@ -97,7 +95,11 @@ impl Typed {
 
 /// What the controls of this kind hold when they hold exactly this value; `None` when they cannot.
 fn plain(kind: &Kind<'_>, value: &Value) -> Option<Vec<String>> {
-    let shown = |text: &str| !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t');
+    let shown = |text: &str| {
+        !text
+            .chars()
+            .any(|c| c.is_control() && c != '\n' && c != '\t')
+    };
     match (kind, value) {
         (Kind::Text, Value::String(text)) if !text.is_empty() && shown(text) => {
             Some(vec![text.clone()])
@@ -115,7 +117,12 @@ fn plain(kind: &Kind<'_>, value: &Value) -> Option<Vec<String>> {
             let mut left = words.iter();
             let fits = |value: &Value| left.any(|word| value == word);
             let in_order = list.iter().all(fits);
-            in_order.then(|| list.iter().filter_map(Value::as_str).map(Into::into).collect())
+            in_order.then(|| {
+                list.iter()
+                    .filter_map(Value::as_str)
+                    .map(Into::into)
+                    .collect()
+            })
         }
         (Kind::Lines(scalar), Value::Array(list)) if !list.is_empty() => {
             let lines: Option<Vec<String>> = list.iter().map(|one| line(*scalar, one)).collect();
@@ -129,7 +136,8 @@ fn plain(kind: &Kind<'_>, value: &Value) -> Option<Vec<String>> {
 fn line(scalar: Scalar, value: &Value) -> Option<String> {
     match (scalar, value) {
         (Scalar::Text, Value::String(text)) => {
-            let fits = !text.is_empty() && text.trim() == text && !text.chars().any(char::is_control);
+            let fits =
+                !text.is_empty() && text.trim() == text && !text.chars().any(char::is_control);
             fits.then(|| text.clone())
         }
         (Scalar::Integer, Value::Number(number)) if number.is_i64() || number.is_u64() => {
@@ -334,33 +342,63 @@ mod tests {
     }
 
     fn decoded(pairs: &[(&str, &str)]) -> Result<Value, Vec<(String, String)>> {
-        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let typed = Typed::new(pairs.collect());
-        decode(&schema(), &typed).map(Value::Object).map_err(|problems| {
-            let problems = problems.into_iter();
-            problems.map(|problem| (problem.control, problem.words)).collect()
-        })
+        decode(&schema(), &typed)
+            .map(Value::Object)
+            .map_err(|problems| {
+                let problems = problems.into_iter();
+                problems
+                    .map(|problem| (problem.control, problem.words))
+                    .collect()
+            })
     }
 
     #[test]
     fn what_is_typed_becomes_arguments() {
         for (pairs, expected) in [
             (&[][..], json!({})),
-            (&[("arg/text", ""), ("arg/count", ""), ("arg/names", " \r\n")], json!({})),
-            (&[("arg/text", "two\r\nlines\n")], json!({ "text": "two\nlines\n" })),
-            (&[("arg/count", " 12 "), ("arg/share", "2.50")], json!({ "count": 12, "share": 2.5 })),
-            (&[("arg/sure", "false"), ("arg/sort", "old")], json!({ "sure": false, "sort": "old" })),
-            (&[("arg/kinds", "a"), ("arg/kinds", "c")], json!({ "kinds": ["a", "c"] })),
-            (&[("arg/names", "one\r\n\r\n two \r\n")], json!({ "names": ["one", "two"] })),
+            (
+                &[("arg/text", ""), ("arg/count", ""), ("arg/names", " \r\n")],
+                json!({}),
+            ),
+            (
+                &[("arg/text", "two\r\nlines\n")],
+                json!({ "text": "two\nlines\n" }),
+            ),
+            (
+                &[("arg/count", " 12 "), ("arg/share", "2.50")],
+                json!({ "count": 12, "share": 2.5 }),
+            ),
+            (
+                &[("arg/sure", "false"), ("arg/sort", "old")],
+                json!({ "sure": false, "sort": "old" }),
+            ),
+            (
+                &[("arg/kinds", "a"), ("arg/kinds", "c")],
+                json!({ "kinds": ["a", "c"] }),
+            ),
+            (
+                &[("arg/names", "one\r\n\r\n two \r\n")],
+                json!({ "names": ["one", "two"] }),
+            ),
             (&[("arg/ids", "1\n2")], json!({ "ids": [1, 2] })),
             (
                 &[("arg/range/from", "x"), ("arg/range/to~1at", "3")],
                 json!({ "range": { "from": "x", "to/at": 3 } }),
             ),
             (&[("arg/range/from", "")], json!({})),
-            (&[("json/files", "{\"a.md\":\"# A\\n\"}")], json!({ "files": { "a.md": "# A\n" } })),
+            (
+                &[("json/files", "{\"a.md\":\"# A\\n\"}")],
+                json!({ "files": { "a.md": "# A\n" } }),
+            ),
             (&[("json/text", "null")], json!({ "text": null })),
-            (&[("rest", "{\"more\":1,\"text\":\"x\"}")], json!({ "more": 1, "text": "x" })),
+            (
+                &[("rest", "{\"more\":1,\"text\":\"x\"}")],
+                json!({ "more": 1, "text": "x" }),
+            ),
         ] {
             assert_eq!(decoded(pairs), Ok(expected), "{pairs:?}");
         }
@@ -398,7 +436,11 @@ mod tests {
             text.clone().prop_map(Value::from),
         ];
         leaf.prop_recursive(3, 12, 4, move |inner| {
-            let name = prop_oneof![Just("from".to_owned()), Just("to/at".to_owned()), text.clone()];
+            let name = prop_oneof![
+                Just("from".to_owned()),
+                Just("to/at".to_owned()),
+                text.clone()
+            ];
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
                 prop::collection::vec((name, inner), 0..4)

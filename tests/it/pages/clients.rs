@@ -29,8 +29,15 @@ async fn every_client_gets_its_configuration() {
         assert!(page.text.contains(shown), "{shown}: {}", page.text);
     }
     // Copying is a script's work; the text is there without one.
-    assert!(page.text.contains("data-copy=\"cursor-0\" hidden"), "{}", page.text);
-    assert!(page.text.contains("<pre class=\"answer\" tabindex=\"0\" id=\"cursor-0\">"));
+    assert!(
+        page.text.contains("data-copy=\"cursor-0\" hidden"),
+        "{}",
+        page.text
+    );
+    assert!(
+        page.text
+            .contains("<pre class=\"answer\" tabindex=\"0\" id=\"cursor-0\">")
+    );
     assert!(!page.text.contains("wbt_"));
     let chosen = get(&alice, "/clients/add?client=zed").await;
     assert!(chosen.text.contains("id=\"zed\" open"), "{}", chosen.text);

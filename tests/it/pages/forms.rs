@@ -73,7 +73,9 @@ pub(super) fn part<'a>(page: &'a Page, action: &str) -> &'a str {
         to == action && head.contains("id=\"call\"")
             || to == action && !page.text.contains("id=\"call\"")
     });
-    found.next().unwrap_or_else(|| panic!("no form to {action}: {}", page.text))
+    found
+        .next()
+        .unwrap_or_else(|| panic!("no form to {action}: {}", page.text))
 }
 
 /// What a browser sends of a form, without a button.
@@ -150,7 +152,10 @@ pub(super) fn value<'a>(form: &'a [(String, String)], name: &str) -> Option<&'a 
 }
 
 /// The form with other values in some controls.
-pub(super) fn fill(mut form: Vec<(String, String)>, values: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(super) fn fill(
+    mut form: Vec<(String, String)>,
+    values: &[(&str, &str)],
+) -> Vec<(String, String)> {
     for (name, value) in values {
         let control = form.iter_mut().find(|(own, _)| own == name);
         let control = control.unwrap_or_else(|| panic!("no {name}"));

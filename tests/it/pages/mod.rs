@@ -72,11 +72,11 @@ async fn forms_are_refused_without_their_token() {
         ("/try/github_search", &[("do", "run"), ("view", "form")][..]),
         ("/try/blocks/github_repo", &[("do", "read")]),
         ("/try/blocks/github_repo/complete", &[("part", "repo")]),
-        ("/tokens", &[("name", "x"), ("access", "read"), ("life", "7")]),
         (
-            "/tokens/grt_0198c2f0a5d07f3e8a2b4c6d8e0f1a2b/revoke",
-            &[],
+            "/tokens",
+            &[("name", "x"), ("access", "read"), ("life", "7")],
         ),
+        ("/tokens/grt_0198c2f0a5d07f3e8a2b4c6d8e0f1a2b/revoke", &[]),
     ] {
         let others = [form, &[("csrf", csrf.as_str())]].concat();
         for form in [form, &others] {
@@ -98,10 +98,7 @@ async fn forms_are_refused_without_their_token() {
         let to = page.location().unwrap();
         assert_eq!(to.path(), "/login", "{path}");
         // And back again after signing in.
-        let form = [
-            ("token", stranger.mcp.token.as_str()),
-            ("next", path),
-        ];
+        let form = [("token", stranger.mcp.token.as_str()), ("next", path)];
         let other = crate::harness::http::Browser::new();
         let signed_in = other.post(stranger.at("/login"), &form).await;
         assert_eq!(signed_in.location().unwrap().path(), path);

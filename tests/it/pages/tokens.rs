@@ -16,7 +16,10 @@ pub(super) async fn narrow(world: &World, app: &TestApp, person: &Person, scopes
     let changed = format!("update grants set scopes = '{scopes}' where kind = 'session'");
     world.database.execute(&changed).await;
     // What the process remembers of grants is forgotten when one of them ends.
-    let token = app.auth.create_token(&person.row, "ends", None, Scopes::ALL).await;
+    let token = app
+        .auth
+        .create_token(&person.row, "ends", None, Scopes::ALL)
+        .await;
     let id = token.unwrap().id;
     assert!(app.auth.revoke_token(&person.row, id).await.unwrap());
 }
@@ -35,10 +38,18 @@ async fn a_token_allows_what_was_chosen() {
     let form = controls(part(&page, "/tokens"));
     // What is proposed is little.
     for (name, value) in [("access", "read"), ("which", "all"), ("life", "90")] {
-        assert!(form.contains(&(name.to_owned(), value.to_owned())), "{form:?}");
+        assert!(
+            form.contains(&(name.to_owned(), value.to_owned())),
+            "{form:?}"
+        );
     }
     for (name, values, scopes, days) in [
-        ("reader", &[("access", "read"), ("which", "all"), ("life", "7")][..], "tools:read", Some(7)),
+        (
+            "reader",
+            &[("access", "read"), ("which", "all"), ("life", "7")][..],
+            "tools:read",
+            Some(7),
+        ),
         (
             "github <b>only</b>",
             &[
@@ -51,7 +62,12 @@ async fn a_token_allows_what_was_chosen() {
             "tools:read tools:write integration:github",
             Some(365),
         ),
-        ("for good", &[("access", "write"), ("which", "all"), ("life", "none")], "tools:read tools:write", None),
+        (
+            "for good",
+            &[("access", "write"), ("which", "all"), ("life", "none")],
+            "tools:read tools:write",
+            None,
+        ),
     ] {
         let made = make(&alice, &[&[("name", name)], values].concat()).await;
         assert_eq!(made.status, StatusCode::OK, "{}", made.text);
@@ -72,14 +88,20 @@ async fn a_token_allows_what_was_chosen() {
         assert!(!list.text.contains(&token) && !list.text.contains("<b>only"));
         let mcp = app.mcp(&token);
         let tools = mcp.tools().await;
-        assert_eq!(tools.iter().any(|tool| tool == "github_save_issue"), scopes.contains("write"));
+        assert_eq!(
+            tools.iter().any(|tool| tool == "github_save_issue"),
+            scopes.contains("write")
+        );
         assert_eq!(
             tools.iter().any(|tool| tool.starts_with("hubspot_")),
             !scopes.contains("integration")
         );
     }
     let logged = app.logged("auth.token_created").await;
-    let own: Vec<_> = logged.iter().filter(|entry| entry.user == Some(alice.row.id)).collect();
+    let own: Vec<_> = logged
+        .iter()
+        .filter(|entry| entry.user == Some(alice.row.id))
+        .collect();
     assert_eq!(own.len(), 3);
     assert!(!format!("{own:?}").contains("wbt_"));
 }
@@ -90,7 +112,12 @@ async fn a_wrong_form_makes_no_token_and_loses_nothing() {
     let alice = connected(&app, "alice@example.test").await;
     for (values, status, words) in [
         (
-            &[("name", "kept"), ("access", "write"), ("which", "some"), ("life", "30")][..],
+            &[
+                ("name", "kept"),
+                ("access", "write"),
+                ("which", "some"),
+                ("life", "30"),
+            ][..],
             StatusCode::UNPROCESSABLE_ENTITY,
             "at least one integration",
         ),
@@ -109,11 +136,19 @@ async fn a_wrong_form_makes_no_token_and_loses_nothing() {
         assert_eq!(page.status, status, "{}", page.text);
         assert!(page.text.contains(words), "{}", page.text);
         let kept = controls(part(&page, "/tokens"));
-        assert!(kept.contains(&("access".to_owned(), "write".to_owned())), "{kept:?}");
-        assert!(kept.contains(&("name".to_owned(), values[0].1.to_owned())), "{kept:?}");
+        assert!(
+            kept.contains(&("access".to_owned(), "write".to_owned())),
+            "{kept:?}"
+        );
+        assert!(
+            kept.contains(&("name".to_owned(), values[0].1.to_owned())),
+            "{kept:?}"
+        );
     }
     // One that the tests themselves made.
-    let own = app.store.grants_of(alice.row.id, workbench_mcp::store::GrantKind::Token);
+    let own = app
+        .store
+        .grants_of(alice.row.id, workbench_mcp::store::GrantKind::Token);
     assert_eq!(own.await.unwrap().len(), 1);
 }
 
@@ -122,7 +157,11 @@ async fn revoking_asks_first_and_ends_it_at_once() {
     let (_world, app) = still().await;
     let alice = connected(&app, "alice@example.test").await;
     let bob = connected(&app, "bob@example.test").await;
-    let made = make(&alice, &[("name", "old laptop"), ("access", "read"), ("life", "30")]).await;
+    let made = make(
+        &alice,
+        &[("name", "old laptop"), ("access", "read"), ("life", "30")],
+    )
+    .await;
     let token = text(&made, "token");
     let list = get(&alice, "/tokens").await;
     let path = list.text.split("href=\"/tokens/").nth(1).unwrap();
@@ -156,7 +195,10 @@ async fn nothing_narrow_makes_something_broad() {
     let alice = connected(&app, "alice@example.test").await;
     // A narrow token signs no browser in, so it reaches no form.
     let narrow_scopes = Scopes::parse("tools:read integration:github").unwrap();
-    let narrow_token = app.auth.create_token(&alice.row, "narrow", None, narrow_scopes).await;
+    let narrow_token = app
+        .auth
+        .create_token(&alice.row, "narrow", None, narrow_scopes)
+        .await;
     let secret = narrow_token.unwrap().secret;
     let form = [("token", secret.expose_secret()), ("next", "/tokens")];
     let browser = crate::harness::http::Browser::new();
@@ -165,19 +207,41 @@ async fn nothing_narrow_makes_something_broad() {
     // Neither does it make one by the function behind the form.
     let caller = app.auth.bearer(secret.expose_secret()).await.unwrap();
     let same = caller.scopes.clone();
-    assert!(app.auth.create_own_token(&caller, "x", None, same).await.is_err());
+    assert!(
+        app.auth
+            .create_own_token(&caller, "x", None, same)
+            .await
+            .is_err()
+    );
     // A session that is narrow all the same is offered little and gets no more.
     narrow(&world, &app, &alice, "tools:read integration:github").await;
     let page = get(&alice, "/tokens").await;
     assert!(!page.text.contains("value=\"write\"") && !page.text.contains("value=\"all\""));
     assert!(!page.text.contains("value=\"hubspot\""), "{}", page.text);
     for broad in [
-        &[("access", "write"), ("which", "some"), ("integration", "github")][..],
+        &[
+            ("access", "write"),
+            ("which", "some"),
+            ("integration", "github"),
+        ][..],
         &[("access", "read"), ("which", "all")],
-        &[("access", "read"), ("which", "some"), ("integration", "hubspot")],
+        &[
+            ("access", "read"),
+            ("which", "some"),
+            ("integration", "hubspot"),
+        ],
     ] {
-        let page = make(&alice, &[&[("name", "broad"), ("life", "7")], broad].concat()).await;
-        assert_eq!(page.status, StatusCode::FORBIDDEN, "{broad:?}: {}", page.text);
+        let page = make(
+            &alice,
+            &[&[("name", "broad"), ("life", "7")], broad].concat(),
+        )
+        .await;
+        assert_eq!(
+            page.status,
+            StatusCode::FORBIDDEN,
+            "{broad:?}: {}",
+            page.text
+        );
         assert!(page.text.contains("cannot allow more"), "{}", page.text);
     }
     let narrow_one = [

@@ -81,7 +81,12 @@ fn successes(integration: &str, tool: &str) -> Vec<Value> {
 /// Whether a form can show it without JSON: the schema says that it is no object.
 fn is_plain(schema: &Value, name: &str) -> bool {
     let property = &schema["properties"][name];
-    let of = |schema: &Value| matches!(schema["type"].as_str(), Some("string" | "integer" | "boolean"));
+    let of = |schema: &Value| {
+        matches!(
+            schema["type"].as_str(),
+            Some("string" | "integer" | "boolean")
+        )
+    };
     of(property) || property["type"] == "array" && of(&property["items"])
 }
 
@@ -183,12 +188,24 @@ async fn the_answer_is_what_a_client_gets() {
     let (_world, app) = still().await;
     let alice = connected(&app, "alice@example.test").await;
     for (tool, arguments) in [
-        ("github_list_issues", json!({ "repo": "acme/site", "limit": 2 })),
+        (
+            "github_list_issues",
+            json!({ "repo": "acme/site", "limit": 2 }),
+        ),
         ("github_list_issues", json!({ "repo": "acme/nothing-here" })),
         ("github_list_issues", json!({})),
-        ("github_list_issues", json!({ "repo": "acme/site", "limit": 500 })),
-        ("github_list_issues", json!({ "repo": "acme/site", "colour": "red" })),
-        ("hubspot_search_records", json!({ "object_type": "contacts", "account": "nobody" })),
+        (
+            "github_list_issues",
+            json!({ "repo": "acme/site", "limit": 500 }),
+        ),
+        (
+            "github_list_issues",
+            json!({ "repo": "acme/site", "colour": "red" }),
+        ),
+        (
+            "hubspot_search_records",
+            json!({ "object_type": "contacts", "account": "nobody" }),
+        ),
     ] {
         let by_client = alice.mcp.call(tool, arguments.clone()).await;
         let page = as_json(&alice, tool, &arguments, "run").await;
@@ -202,11 +219,16 @@ async fn the_answer_is_what_a_client_gets() {
         assert!(page.text.contains(call.as_str().unwrap()));
         if let Some(message) = by_client.error()["message"].as_str() {
             assert!(page.text.contains(by_client.code()), "{}", page.text);
-            let escaped = page.text.contains(&message.chars().take(20).collect::<String>());
+            let escaped = page
+                .text
+                .contains(&message.chars().take(20).collect::<String>());
             assert!(escaped || message.contains(['"', '\'']), "{message}");
         }
         // What was typed stays.
-        assert_eq!(serde_json::from_str::<Value>(&text(&page, "all")).unwrap(), arguments);
+        assert_eq!(
+            serde_json::from_str::<Value>(&text(&page, "all")).unwrap(),
+            arguments
+        );
     }
     // It stands in the log as what it is.
     let logged = until("the outcome", async || {
@@ -223,13 +245,13 @@ async fn the_answer_is_what_a_client_gets() {
 async fn a_page_leads_to_the_next_one() {
     let (_world, app) = still().await;
     let alice = connected(&app, "alice@example.test").await;
-    let arguments = json!({ "repo": "acme/site", "limit": 1 });
-    let first = as_json(&alice, "github_list_issues", &arguments, "run").await;
+    let arguments = json!({ "q": "newsletter", "limit": 1 });
+    let first = as_json(&alice, "hubspot_get_lists", &arguments, "run").await;
     assert!(first.text.contains("Next page"), "{}", first.text);
     let all = super::forms::unescape(&first.field("all"));
     let next: Value = serde_json::from_str(&all).unwrap();
     assert!(next["cursor"].is_string());
-    let second = as_json(&alice, "github_list_issues", &next, "run").await;
+    let second = as_json(&alice, "hubspot_get_lists", &next, "run").await;
     let id = |page: &Page| whole(page)["result"]["structuredContent"]["items"][0]["id"].clone();
     assert_ne!(id(&first), id(&second));
 }
@@ -240,11 +262,18 @@ async fn what_cannot_be_read_is_named_and_kept() {
     let alice = connected(&app, "alice@example.test").await;
     let path = "/try/github_list_issues";
     let form = opened(&alice, "github_list_issues").await;
-    let form = fill(form, &[("arg/repo", "acme/<b>site"), ("arg/limit", "ten \"or\" so")]);
+    let form = fill(
+        form,
+        &[("arg/repo", "acme/<b>site"), ("arg/limit", "ten \"or\" so")],
+    );
     for button in ["run", "json"] {
         let page = press(&alice, path, &form, ("do", button)).await;
         assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
-        assert!(page.text.contains("must be a whole number"), "{}", page.text);
+        assert!(
+            page.text.contains("must be a whole number"),
+            "{}",
+            page.text
+        );
         assert!(page.text.contains("aria-invalid=\"true\""));
         assert!(!page.text.contains("<b>site"));
         let kept = controls(part(&page, path));
@@ -278,7 +307,11 @@ async fn a_write_is_tried_dry_and_happens_once() {
     let alice = connected(&app, "alice@example.test").await;
     let path = format!("/try/{WRITE}");
     let form = opened(&alice, WRITE).await;
-    assert!(value(&form, "arg/idempotency_key").unwrap().starts_with("page-"));
+    assert!(
+        value(&form, "arg/idempotency_key")
+            .unwrap()
+            .starts_with("page-")
+    );
     let form = fill(
         form,
         &[
@@ -288,7 +321,11 @@ async fn a_write_is_tried_dry_and_happens_once() {
         ],
     );
     let dry = press(&alice, &path, &form, ("do", "dry")).await;
-    assert!(dry.text.contains("Dry run: nothing was changed"), "{}", dry.text);
+    assert!(
+        dry.text.contains("Dry run: nothing was changed"),
+        "{}",
+        dry.text
+    );
     assert_eq!(issues(&world), 0);
     // The form is as it was, so the next button runs the same call.
     assert_eq!(controls(part(&dry, &path)), form);
@@ -297,11 +334,18 @@ async fn a_write_is_tried_dry_and_happens_once() {
     assert_eq!(issues(&world), 1);
     // A page that is loaded again sends its form again: that is no second issue.
     let again = press(&alice, &path, &form, ("do", "run")).await;
-    assert!(again.text.contains("nothing was done now"), "{}", again.text);
+    assert!(
+        again.text.contains("nothing was done now"),
+        "{}",
+        again.text
+    );
     assert_eq!(issues(&world), 1);
     // The form that is shown afterwards is another call.
     let next = controls(part(&done, &path));
-    assert_ne!(value(&next, "arg/idempotency_key"), value(&form, "arg/idempotency_key"));
+    assert_ne!(
+        value(&next, "arg/idempotency_key"),
+        value(&form, "arg/idempotency_key")
+    );
     press(&alice, &path, &next, ("do", "run")).await;
     assert_eq!(issues(&world), 2);
 }
@@ -313,11 +357,18 @@ async fn a_destructive_call_is_asked_about_once_more() {
     let tool = "hubspot_archive_records";
     let path = format!("/try/{tool}");
     let form = opened(&alice, tool).await;
-    let form = fill(form, &[("arg/object_type", "contacts"), ("arg/ids", "101\r\n102")]);
+    let form = fill(
+        form,
+        &[("arg/object_type", "contacts"), ("arg/ids", "101\r\n102")],
+    );
     let before = world.api_calls("hubspot");
     let asked = press(&alice, &path, &form, ("do", "run")).await;
     assert_eq!(asked.status, StatusCode::OK);
-    assert!(asked.text.contains("may lose something at HubSpot"), "{}", asked.text);
+    assert!(
+        asked.text.contains("may lose something at HubSpot"),
+        "{}",
+        asked.text
+    );
     assert!(asked.text.contains("101") && asked.text.contains("contacts"));
     assert_eq!(world.api_calls("hubspot"), before);
     let confirm = controls(part(&asked, &path));
@@ -343,8 +394,16 @@ async fn what_policy_refuses_is_refused_here_and_nothing_typed_is_lost() {
     // The rule comes while somebody fills the form in.
     rule(&app, WRITE, "deny").await;
     let refused = press(&alice, &path, &form, ("do", "run")).await;
-    assert!(refused.text.contains("blocked_by_policy"), "{}", refused.text);
-    assert!(refused.text.contains("asked by the tests"), "{}", refused.text);
+    assert!(
+        refused.text.contains("blocked_by_policy"),
+        "{}",
+        refused.text
+    );
+    assert!(
+        refused.text.contains("asked by the tests"),
+        "{}",
+        refused.text
+    );
     assert_eq!(controls(part(&refused, &path)), form);
     assert_eq!(issues(&world), 0);
     let gone = alice.browser.get(alice.at(&path)).await;
@@ -361,7 +420,11 @@ async fn a_call_that_is_asked_about_goes_on_after_the_yes() {
     let path = format!("/try/{WRITE}");
     let form = fill(
         opened(&alice, WRITE).await,
-        &[("arg/repo", "acme/site"), ("arg/title", "After a yes"), ("arg/labels", "ui\r\nbug")],
+        &[
+            ("arg/repo", "acme/site"),
+            ("arg/title", "After a yes"),
+            ("arg/labels", "ui\r\nbug"),
+        ],
     );
     let waits = press(&alice, &path, &form, ("do", "run")).await;
     assert!(waits.text.contains("approval_required"), "{}", waits.text);
@@ -403,10 +466,15 @@ async fn a_browser_that_goes_away_cancels_the_call() {
         ("all", arguments.as_str()),
         ("do", "run"),
     ];
-    let waiting = alice.browser.post(alice.at("/try/github_list_issues"), &form);
+    let waiting = alice
+        .browser
+        .post(alice.at("/try/github_list_issues"), &form);
     let gave_up = tokio::time::timeout(Duration::from_secs(1), waiting).await;
     assert!(gave_up.is_err());
-    let logged = until("the outcome", async || app.logged("tool.outcome").await.pop()).await;
+    let logged = until("the outcome", async || {
+        app.logged("tool.outcome").await.pop()
+    })
+    .await;
     assert_eq!(logged.outcome, "cancelled");
 }
 
@@ -430,7 +498,11 @@ async fn blocks_are_completed_and_read_as_clients_do() {
     let values: Value = serde_json::from_str(&values.text).unwrap();
     assert_eq!(values, json!({ "values": expected }));
     let page = press(&alice, &path, &form, ("do", "suggest:repo")).await;
-    assert!(page.text.contains(&format!("take:repo={}", expected[0])), "{}", page.text);
+    assert!(
+        page.text.contains(&format!("take:repo={}", expected[0])),
+        "{}",
+        page.text
+    );
     let taken = press(&alice, &path, &form, ("do", "take:repo=site")).await;
     let form = controls(part(&taken, &path));
     assert_eq!(value(&form, "part/repo"), Some("site"));
@@ -460,7 +532,9 @@ async fn blocks_are_completed_and_read_as_clients_do() {
     let form = controls(part(&get(&alice, accounts).await, accounts));
     let page = press(&alice, accounts, &form, ("do", "read")).await;
     let found: Value = serde_json::from_str(
-        whole(&page)["result"]["contents"][0]["text"].as_str().unwrap(),
+        whole(&page)["result"]["contents"][0]["text"]
+            .as_str()
+            .unwrap(),
     )
     .unwrap();
     assert_eq!(found["accounts"].as_array().unwrap().len(), 2);
@@ -476,6 +550,10 @@ async fn a_narrow_session_stays_narrow() {
     let page = alice.browser.get(alice.at(&path)).await;
     assert_eq!(page.status, StatusCode::NOT_FOUND);
     let page = get(&alice, "/try").await;
-    assert!(page.text.contains("/try/github_get_viewer"), "{}", page.text);
+    assert!(
+        page.text.contains("/try/github_get_viewer"),
+        "{}",
+        page.text
+    );
     assert!(!page.text.contains("/try/hubspot_") && !page.text.contains(WRITE));
 }
