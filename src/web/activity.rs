@@ -405,7 +405,9 @@ fn field(value: &Value, name: &str) -> String {
     match &value[name] {
         Value::Null => String::new(),
         Value::String(plain) => text::visible(plain.clone()),
-        other => other.to_string(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            value[name].to_string()
+        }
     }
 }
 

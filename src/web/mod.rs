@@ -6,6 +6,7 @@
 mod account;
 mod accounts;
 mod activity;
+mod adding;
 mod address;
 mod admin;
 mod approvals;
@@ -127,7 +128,7 @@ pub fn router(web: Web) -> Router {
         .merge(tryit::routes())
         .merge(activity::routes())
         .merge(tokens::routes())
-        .route("/clients/add", get(client_setups::page))
+        .route("/clients/add", get(adding::page))
         .route("/oauth/authorize", get(oauth::authorize))
         .route(
             "/oauth/consent/{id}",

@@ -11,7 +11,8 @@ use http::StatusCode;
 use secrecy::ExposeSecret;
 
 use super::Web;
-use super::client_setups::{Setup, Way, setups};
+use super::adding::{Setup, setups};
+use super::client_setups::Way;
 use super::error::Error;
 use super::pages::{Page, Place, sentence, show};
 use super::session::{SignedIn, TokenForm};

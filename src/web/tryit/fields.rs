@@ -184,9 +184,10 @@ impl Filling<'_> {
             rows.push(Row::Close);
             return;
         }
-        let control_name = match kind {
-            Kind::Json => as_json,
-            _ => format!("{PLAIN}{path}"),
+        let control_name = if matches!(kind, Kind::Json) {
+            as_json
+        } else {
+            format!("{PLAIN}{path}")
         };
         let control = if path == "/account" && typed_json.is_none() {
             self.account(&control_name)
@@ -297,16 +298,15 @@ fn hint(name: &str, schema: &Value, kind: &Kind<'_>) -> String {
         _ => None,
     };
     parts.extend(bounds("minimum", "maximum"));
-    match kind {
-        Kind::Lines(_) => {
-            let bounds = bounds("minItems", "maxItems");
-            parts.push(bounds.map_or_else(
-                || "one a line".to_owned(),
-                |bounds| format!("{bounds}, one a line"),
-            ));
-        }
-        Kind::Json => parts.push(shape(schema)),
-        _ => {}
+    if matches!(kind, Kind::Lines(_)) {
+        let bounds = bounds("minItems", "maxItems");
+        parts.push(bounds.map_or_else(
+            || "one a line".to_owned(),
+            |bounds| format!("{bounds}, one a line"),
+        ));
+    }
+    if matches!(kind, Kind::Json) {
+        parts.push(shape(schema));
     }
     match schema.get("default") {
         Some(Value::String(word)) => parts.push(format!("{word} when left out")),

@@ -43,7 +43,9 @@ impl<'a> Kind<'a> {
                     Self::Text => Self::Lines(Scalar::Text),
                     Self::Integer => Self::Lines(Scalar::Integer),
                     Self::Number => Self::Lines(Scalar::Number),
-                    _ => Self::Json,
+                    Self::Truth | Self::Ticks(_) | Self::Lines(_) | Self::Group(_) | Self::Json => {
+                        Self::Json
+                    }
                 },
                 None => Self::Json,
             },

@@ -279,9 +279,9 @@ fn confirm(
     view: &'static str,
 ) -> Confirm {
     let shown = arguments.iter().map(|(name, value)| {
-        let value = match value {
-            Value::String(text) => text.clone(),
-            other => serde_json::to_string_pretty(other).unwrap_or_default(),
+        let value = match value.as_str() {
+            Some(text) => text.to_owned(),
+            None => serde_json::to_string_pretty(value).unwrap_or_default(),
         };
         (name.clone(), crate::web::approvals::revealed(&value))
     });

@@ -186,10 +186,10 @@ pub(super) fn decode_json(text: &str) -> Result<Map<String, Value>, String> {
     if text.trim().is_empty() {
         return Ok(Map::new());
     }
-    match parse(text)? {
-        Value::Object(arguments) => Ok(arguments),
-        _ => Err("must be a JSON object, such as {\"name\": \"value\"}".to_owned()),
+    if let Value::Object(arguments) = parse(text)? {
+        return Ok(arguments);
     }
+    Err("must be a JSON object, such as {\"name\": \"value\"}".to_owned())
 }
 
 /// The error says where reading stopped.
