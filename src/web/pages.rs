@@ -113,6 +113,10 @@ impl Page {
     }
 
     /// Whether the navigation marks this place.
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "templates hand on what they loop over"
+    )]
     pub(super) fn is_at(&self, place: &Place) -> bool {
         self.at.as_ref() == Some(place)
     }

@@ -70,8 +70,8 @@ pub(super) fn part<'a>(page: &'a Page, action: &str) -> &'a str {
         let head = form.split('>').next().unwrap();
         let to = head.split("action=\"").nth(1).unwrap_or_default();
         let to = to.split(['"', '#']).next().unwrap();
-        to == action && head.contains("id=\"call\"")
-            || to == action && !page.text.contains("id=\"call\"")
+        let is_main = head.contains("id=\"call\"") || !page.text.contains("id=\"call\"");
+        to == action && is_main
     });
     found
         .next()
