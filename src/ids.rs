@@ -45,6 +45,13 @@ macro_rules! id {
                 self.0
             }
 
+            /// When it was made, to the millisecond (RFC 9562 §5.7).
+            pub fn made_at(self) -> Timestamp {
+                let [a, b, c, d, e, f, ..] = *self.0.as_bytes();
+                let millis = i64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+                Timestamp::from_micros(millis * 1_000)
+            }
+
             /// The UUID's bytes, for associated data.
             pub const fn bytes(&self) -> &[u8] {
                 self.0.as_bytes()

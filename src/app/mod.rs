@@ -219,6 +219,7 @@ impl App {
             auth: self.auth.clone(),
             server: self.server.clone(),
             connections: self.connections.clone(),
+            audit: self.audit.clone(),
             rulebook: self.rulebook.clone(),
             system: self.system.clone(),
             calls: self.calls.clone(),

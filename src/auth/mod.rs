@@ -14,6 +14,7 @@ mod people;
 pub mod server;
 mod sessions;
 mod throttle;
+mod tokens;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -37,6 +38,7 @@ pub use access::ACCESS_PREFIX;
 pub use invitations::{Invitation, Invited};
 pub use issuer::Issuer;
 pub use people::{Person, Removal};
+pub use tokens::{PersonalToken, TokenState};
 
 /// What personal access tokens begin with, so that secret scanners find a leaked one.
 pub const TOKEN_PREFIX: &str = "wbt_";

@@ -25,6 +25,31 @@ pub fn variables(template: &str) -> Vec<&str> {
         .collect()
 }
 
+/// The address that `template` makes of these variables, or the name of the first one that is missing. What
+/// [`matches`] takes apart is put together again; `{/path*}` takes its segments joined by `/`, or nothing.
+pub fn expand<'a>(template: &'a str, variables: &Map<String, Value>) -> Result<String, &'a str> {
+    let text = |name: &str| {
+        let value = variables.get(name).and_then(Value::as_str);
+        value.filter(|value| !value.is_empty())
+    };
+    let mut parts = template.split('{');
+    let mut address = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once('}').unwrap_or((part, ""));
+        if let Some(list) = name.strip_prefix('/') {
+            let path = text(list.trim_end_matches('*')).unwrap_or_default();
+            for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+                address.push('/');
+                address.push_str(&encode(segment));
+            }
+        } else {
+            address.push_str(&encode(text(name).ok_or(name)?));
+        }
+        address.push_str(rest);
+    }
+    Ok(address)
+}
+
 /// Matches `address` against `template`; the variables come back decoded. A value is never empty; a `{/path*}` comes
 /// back as its segments joined by `/`, the empty text when there are none.
 pub fn matches(template: &str, address: &str) -> Option<Map<String, Value>> {
@@ -130,6 +155,25 @@ mod tests {
             variables("g://{account}/{o}/blob/{ref}{/path*}"),
             ["account", "o", "ref", "path"]
         );
+    }
+
+    #[test]
+    fn what_is_taken_apart_is_put_together() {
+        for (template, address) in [
+            (
+                "hubspot://{account}/contacts/{id}",
+                "hubspot://a%2Fb/contacts/x%20y",
+            ),
+            (
+                "g://{account}/{o}/blob/{ref}{/path*}",
+                "g://a/o/blob/main/src/lib.rs",
+            ),
+            ("g://{account}/{o}/blob/{ref}{/path*}", "g://a/o/blob/v%2F1"),
+        ] {
+            let variables = matches(template, address).unwrap_or_default();
+            assert_eq!(expand(template, &variables).as_deref(), Ok(address));
+        }
+        assert_eq!(expand("x://{account}/{id}", &Map::new()), Err("account"));
     }
 
     proptest::proptest! {

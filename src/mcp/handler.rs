@@ -252,11 +252,7 @@ impl Gateway {
         match outcome {
             Outcome::Done(answer) => Ok(render::block(&request.uri, answer).into()),
             Outcome::Failed(error, url) => {
-                let mut refused = render::protocol_error(&error, url.as_deref());
-                if let Some(Value::Object(data)) = &mut refused.data {
-                    data.insert("uri".to_owned(), Value::String(request.uri));
-                }
-                Err(refused)
+                Err(render::refused_block(&error, url.as_deref(), &request.uri))
             }
             Outcome::InputRequired(result) => Ok(result.into()),
             Outcome::Refused(error) => Err(error),

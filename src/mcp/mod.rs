@@ -23,6 +23,7 @@ mod stdio;
 mod streams;
 mod surface;
 mod tell;
+mod tried;
 
 use std::sync::Arc;
 
@@ -41,6 +42,7 @@ pub use http::{Body, Service, service};
 pub use publish::{published, tool_json};
 pub use stdio::serve_stdio;
 pub use surface::Surface;
+pub use tried::{Failed, Tried};
 
 use sessions::Sessions;
 

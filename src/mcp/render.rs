@@ -134,6 +134,15 @@ pub(super) fn protocol_error(error: &CallError, url: Option<&str>) -> ErrorData 
     ErrorData::new(code, message, Some(details(error, url)))
 }
 
+/// A block that cannot be read; the client is told which one it asked for.
+pub(super) fn refused_block(error: &CallError, url: Option<&str>, uri: &str) -> ErrorData {
+    let mut refused = protocol_error(error, url);
+    if let Some(Value::Object(data)) = &mut refused.data {
+        data.insert("uri".to_owned(), json!(uri));
+    }
+    refused
+}
+
 /// A call of a tool that does not exist, or not for this person: the request itself is wrong then.
 pub(super) fn unknown_tool(error: &CallError) -> ErrorData {
     ErrorData::invalid_params(error.message.clone(), Some(details(error, None)))

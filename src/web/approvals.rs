@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use askama::Template;
 use axum::Form;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,6 +15,7 @@ use super::Web;
 use super::error::Error;
 use super::pages::{Message, Page, Place, show};
 use super::session::SignedIn;
+use super::tryit;
 use crate::approvals::{ApprovalRow, ApprovalState, Approver, Refused};
 use crate::caller::Caller;
 use crate::calls::{Answer, CallError, Waiting};
@@ -234,7 +235,14 @@ pub(super) async fn decide(
             ),
         )
     };
-    Ok(said(&web, &caller, StatusCode::OK, title, tone, line, true))
+    let mut message = said(&web, &caller, title, tone, line, true);
+    if yes && row.user_id == caller.user && row.client == tryit::CLIENT {
+        let back = format!("{}try/{}?approval={id}", message.page.base, row.tool);
+        message
+            .actions
+            .insert(0, ("Go on with the call".to_owned(), back));
+    }
+    Ok(show(StatusCode::OK, &message))
 }
 
 fn known(id: &str) -> Result<ApprovalId, Error> {
@@ -271,27 +279,25 @@ fn answer(web: &Web, caller: &Caller, refused: Refused) -> Result<Response, Erro
             format!("The call would be refused all the same: {why}."),
         ),
     };
-    Ok(said(web, caller, status, title, "bad", line, false))
+    Ok(show(status, &said(web, caller, title, "bad", line, false)))
 }
 
 fn said(
     web: &Web,
     caller: &Caller,
-    status: StatusCode,
     title: &str,
     tone: &'static str,
     line: String,
     close: bool,
-) -> Response {
-    let message = Message {
+) -> Message {
+    Message {
         page: Page::of(web, Some(caller)),
         title: title.to_owned(),
         tone,
         lines: vec![line],
         actions: vec![("Approvals".to_owned(), web.links.approvals())],
         close,
-    };
-    show(status, &message).into_response()
+    }
 }
 
 fn preview(answered: Option<Result<Answer, CallError>>) -> Preview {
@@ -369,7 +375,7 @@ fn whole(value: &Value) -> String {
 
 /// What is approved must be what is seen: characters that are invisible or turn the reading direction are written out, not
 /// left out as in answers.
-fn revealed(plain: &str) -> String {
+pub(super) fn revealed(plain: &str) -> String {
     let mut shown = String::with_capacity(plain.len());
     for letter in plain.chars() {
         let kept = !text::visible(letter.to_string()).is_empty();

@@ -7,20 +7,25 @@ use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTE
 use super::error::Error;
 use crate::integrations;
 
+/// The files of the pages, by name.
+const FILES: &[(&str, &str)] = &[
+    ("app.css", include_str!("assets/app.css")),
+    ("connect.js", include_str!("assets/connect.js")),
+    ("copy.js", include_str!("assets/copy.js")),
+    ("mark.svg", include_str!("assets/mark.svg")),
+    ("popup.js", include_str!("assets/popup.js")),
+    ("try.css", include_str!("assets/try.css")),
+    ("try.js", include_str!("assets/try.js")),
+];
+
 /// A file of the pages.
 pub(super) async fn asset(Path(name): Path<String>) -> Result<Response, Error> {
-    let (kind, text) = match name.as_str() {
-        "app.css" => ("text/css; charset=utf-8", include_str!("assets/app.css")),
-        "popup.js" => (
-            "text/javascript; charset=utf-8",
-            include_str!("assets/popup.js"),
-        ),
-        "connect.js" => (
-            "text/javascript; charset=utf-8",
-            include_str!("assets/connect.js"),
-        ),
-        "mark.svg" => ("image/svg+xml", include_str!("assets/mark.svg")),
-        _ => return Err(Error::NotFound),
+    let known = FILES.iter().find(|(file, _)| *file == name);
+    let (_, text) = known.ok_or(Error::NotFound)?;
+    let kind = match name.rsplit_once('.') {
+        Some((_, "css")) => "text/css; charset=utf-8",
+        Some((_, "js")) => "text/javascript; charset=utf-8",
+        _ => "image/svg+xml",
     };
     Ok(file(kind, text))
 }

@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
+use crate::audit::AuditError;
 use crate::auth::AuthError;
 use crate::calls::CallError;
 use crate::clock::Clock;
@@ -30,6 +31,12 @@ pub enum Error {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
+        Self::Internal(Box::new(error))
+    }
+}
+
+impl From<AuditError> for Error {
+    fn from(error: AuditError) -> Self {
         Self::Internal(Box::new(error))
     }
 }

@@ -5,11 +5,14 @@
 
 mod account;
 mod accounts;
+mod activity;
+mod adding;
 mod address;
 mod admin;
 mod approvals;
 mod assets;
 mod bearer;
+mod client_setups;
 mod connecting;
 mod error;
 mod joining;
@@ -19,6 +22,8 @@ mod pages;
 mod policy;
 mod session;
 mod sso;
+mod tokens;
+mod tryit;
 
 use std::sync::Arc;
 
@@ -33,6 +38,7 @@ use http::HeaderValue;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use crate::audit::AuditLog;
 use crate::auth::Auth;
 use crate::auth::server::AuthorizationServer;
 use crate::calls::Calls;
@@ -61,6 +67,8 @@ pub struct Web {
     pub server: AuthorizationServer,
     /// Connecting accounts.
     pub connections: Connections,
+    /// What was done.
+    pub audit: AuditLog,
     /// What the organization allows.
     pub rulebook: Rulebook,
     /// The installation.
@@ -119,6 +127,10 @@ pub fn router(web: Web) -> Router {
         )
         .route("/connected/{flow}", get(connecting::outcome))
         .merge(policy::routes())
+        .merge(tryit::routes())
+        .merge(activity::routes())
+        .merge(tokens::routes())
+        .route("/clients/add", get(adding::page))
         .route("/oauth/authorize", get(oauth::authorize))
         .route(
             "/oauth/consent/{id}",

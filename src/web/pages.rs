@@ -21,9 +21,13 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
 pub(super) enum Place {
     /// Connected accounts.
     Connections,
+    /// Calling tools and reading blocks by hand.
+    Try,
     /// Calls that wait for a yes.
     Approvals,
-    /// Signed-in clients.
+    /// The person's own calls.
+    Activity,
+    /// Signed-in clients, tokens, and how to add a client.
     Clients,
     /// People and groups.
     People,
@@ -42,7 +46,9 @@ impl Place {
     pub(super) const fn path(self) -> &'static str {
         match self {
             Self::Connections => "connections",
+            Self::Try => "try",
             Self::Approvals => "approvals",
+            Self::Activity => "activity",
             Self::Clients => "clients",
             Self::People => "admin/people",
             Self::Integrations => "admin/integrations",
@@ -56,8 +62,10 @@ impl Place {
     pub(super) const fn title(self) -> &'static str {
         match self {
             Self::Connections => "Connected accounts",
+            Self::Try => "Try it",
             Self::Approvals => "Approvals",
-            Self::Clients => "Clients",
+            Self::Activity => "My activity",
+            Self::Clients => "Clients and tokens",
             Self::People => "People",
             Self::Integrations => "Integrations",
             Self::Policy => "Policy",
@@ -75,7 +83,13 @@ pub(super) struct Section {
 
 const YOURS: Section = Section {
     title: "You",
-    places: &[Place::Connections, Place::Approvals, Place::Clients],
+    places: &[
+        Place::Connections,
+        Place::Clients,
+        Place::Try,
+        Place::Approvals,
+        Place::Activity,
+    ],
 };
 const ADMINS: Section = Section {
     title: "Organization",
@@ -127,6 +141,10 @@ impl Page {
     }
 
     /// Whether the navigation marks this place.
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "templates hand on what they loop over"
+    )]
     pub(super) fn is_at(&self, place: &Place) -> bool {
         self.at.as_ref() == Some(place)
     }
@@ -262,6 +280,11 @@ pub(super) async fn guard(State(web): State<Web>, request: Request, next: Next) 
 /// The policy of a page whose form leads on to a consent page at `origin`: browsers hold redirects after a form to it.
 pub(super) fn policy_towards(origin: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("{POLICY} {origin}")).ok()
+}
+
+/// The policy of a page whose script asks this server for something.
+pub(super) fn policy_with_requests() -> String {
+    format!("{POLICY}; connect-src 'self'")
 }
 
 /// Whether the browser says that another site sent this form. Requests of programs say nothing and are held to the

@@ -90,13 +90,18 @@ fn sign_in_first(web: &Web, next: &str) -> Response {
 
 /// Where a sign-in may lead: a page of ours from a fixed list, else the accounts. Never an address from outside.
 pub(super) fn local(next: &str) -> String {
-    const PAGES: [&str; 6] = [
+    const PAGES: [&str; 11] = [
         "/account",
+        "/activity",
+        "/activity/conversations",
         "/admin/integrations",
         "/admin/people",
         "/admin/policy",
         "/approvals",
         "/clients",
+        "/clients/add",
+        "/tokens",
+        "/try",
     ];
     if let Some(page) = PAGES.into_iter().find(|page| *page == next) {
         return page.to_owned();
@@ -111,7 +116,10 @@ pub(super) fn local(next: &str) -> String {
     let approval = path
         .strip_prefix("/approvals/")
         .is_some_and(|id| id.parse::<ApprovalId>().is_ok());
-    if approval {
+    let tool = path
+        .strip_prefix("/try/")
+        .is_some_and(|name| integrations::tool(name).is_some());
+    if approval || tool {
         return path.to_owned();
     }
     let known = path
@@ -388,6 +396,9 @@ mod tests {
             ),
             ("/approvals/../x", "/connections"),
             ("/account", "/account"),
+            ("/try/github_search?x=y", "/try/github_search"),
+            ("/try/../admin/people", "/connections"),
+            ("/tokens", "/tokens"),
             ("/admin/people", "/admin/people"),
             ("/admin/people?x", "/connections"),
             ("/admin/../admin/people", "/connections"),

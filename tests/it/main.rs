@@ -23,6 +23,7 @@ mod integrations;
 mod isolation;
 mod mcp;
 mod mcp_json;
+mod pages;
 mod people;
 mod refresh;
 mod rules;
