@@ -6,6 +6,8 @@ thread. When an account is missing or has expired it shows the person the link, 
     pip install --requirement requirements.txt
     WORKBENCH_TOKENS='{"ann@example.com":"…","ben@example.com":"…"}' python workbench.py [--mcp URL]
     WORKBENCH_CLIENT_ID=… WORKBENCH_CLIENT_SECRET=… python workbench.py --issuer URL --grants FILE [--mcp URL]
+
+With `--block ADDRESS` it reads that block instead of choosing one.
 """
 
 import argparse
@@ -42,7 +44,11 @@ Found = TypeVar("Found")
 
 
 class NotConnected(Exception):
-    """An account has to be connected, by the person and in their browser."""
+    """An account has to be connected, by the person and in their browser, at `link`."""
+
+    def __init__(self, message: str, link: str) -> None:
+        super().__init__(message)
+        self.link = link
 
 
 class GivenTokens:
@@ -127,25 +133,37 @@ async def connected_as(mcp: str, person: str, token_for: TokenFor) -> AsyncItera
             yield client
 
 
-async def choose(client: Client, say: Say) -> tuple[str, str]:
+async def why_nothing(client: Client) -> Exception:
+    """Why there is nothing to choose from: no account, or one that works no longer."""
+    told = json.loads((await client.read_resource(ACCOUNTS)).contents[0].text)
+    known = [account for account in told["accounts"] if account["integration"] == "github"]
+    if not known:
+        return NotConnected("no GitHub account is connected", told["connect"])
+    account, status = known[0]["account"], known[0]["status"]
+    if status == "Connected":
+        return RuntimeError(f"{account} offers nothing to choose from")
+    return NotConnected(f"the GitHub account {account} is {status}", told["connect"])
+
+
+async def choose(client: Client, say: Say) -> str:
     """Chooses a block: each variable of the template is completed with what was chosen before it."""
     # Straight from the server, which lists the blocks of connected accounts only.
     templates = (await client.list_resource_templates(cache_mode="refresh")).resource_templates
     template = next((template for template in templates if template.uri_template == TEMPLATE), None)
     if template is None:
-        accounts = json.loads((await client.read_resource(ACCOUNTS)).contents[0].text)
-        raise NotConnected(f"no GitHub account is connected; connect one at {accounts['connect']}")
+        raise await why_nothing(client)
     chosen: dict[str, str] = {}
     uri_template = UriTemplate.parse(TEMPLATE)
     for name in uri_template.variable_names:
         ref = ResourceTemplateReference(type="ref/resource", uri=TEMPLATE)
         suggested = (await client.complete(ref, {"name": name, "value": ""}, chosen)).completion.values
         if not suggested:
-            raise RuntimeError(f"nothing is suggested for {name}")
+            raise await why_nothing(client)
         # Here a person chooses, or goes on typing.
         chosen[name] = suggested[0]
         say(f"{name}: {', '.join(suggested)}")
-    return uri_template.expand(chosen), template.title or template.name
+    say(f"takes “{template.title or template.name}”")
+    return uri_template.expand(chosen)
 
 
 @dataclass
@@ -165,14 +183,14 @@ async def pull(client: Client, uri: str, thread: str) -> Block:
     except MCPError as error:
         # Expired, taken back at the provider, lacking a permission: whatever a person can mend comes with a link.
         if isinstance(error.data, dict) and "action_url" in error.data:
-            raise NotConnected(error.message) from error
+            raise NotConnected(error.data["message"], error.data["action_url"]) from error
         raise
     meta = block.meta or {}
     return Block(block.text, meta["workbench-mcp/fetched_at"], meta.get("workbench-mcp/version"))
 
 
 async def with_account(client: Client, say: Say, attempt: Callable[[], Awaitable[Found]]) -> Found:
-    """Tries until the account is there; the person hears of it once for each reason."""
+    """Tries until the account is there; the person is shown each link once."""
     told = ""
     while True:
         # Listens before it tries, so that nothing that happens in between is missed.
@@ -180,14 +198,14 @@ async def with_account(client: Client, say: Say, attempt: Callable[[], Awaitable
             try:
                 return await attempt()
             except NotConnected as missing:
-                if str(missing) != told:
-                    told = str(missing)
-                    say(f"please help: {told}")
+                if missing.link != told:
+                    say(f"please help: {missing}: {missing.link}")
+                told = missing.link
             with anyio.move_on_after(LOOK_AGAIN_S), suppress(StopAsyncIteration, SubscriptionLost):
                 await anext(changes)
 
 
-async def serve(mcp: str, person: str, token_for: TokenFor) -> None:
+async def serve(mcp: str, person: str, token_for: TokenFor, chosen: str | None) -> None:
     """What one person's thread needs from the server, from nothing to a block that is read again in the next turn."""
 
     def say(line: str) -> None:
@@ -195,9 +213,9 @@ async def serve(mcp: str, person: str, token_for: TokenFor) -> None:
 
     thread = f"thread-{uuid.uuid4()}"
     async with connected_as(mcp, person, token_for) as client:
-        uri, title = await with_account(client, say, lambda: choose(client, say))
+        uri = chosen or await with_account(client, say, lambda: choose(client, say))
         block = await with_account(client, say, lambda: pull(client, uri, thread))
-        say(f"{thread} has “{title}” {uri}: {len(block.text)} characters, as of {block.fetched_at}")
+        say(f"{thread} has {uri}: {len(block.text)} characters, as of {block.fetched_at}")
         # Systems rarely tell when a record changes, so every turn of the thread reads it again.
         again = await with_account(client, say, lambda: pull(client, uri, thread))
         change = "unchanged" if again.version == block.version else "changed"
@@ -209,6 +227,7 @@ async def main() -> int:
     parser.add_argument("--mcp", default="http://127.0.0.1:8080/mcp")
     parser.add_argument("--issuer")
     parser.add_argument("--grants", type=Path, default=Path("grants.json"))
+    parser.add_argument("--block", help="the address of a block that a thread had before; without it one is chosen")
     given = parser.parse_args()
     if given.issuer:
         tokens = IssuedTokens(given.issuer, given.grants, given.mcp)
@@ -221,7 +240,7 @@ async def main() -> int:
     async def one(person: str) -> None:
         nonlocal failed
         try:
-            await serve(given.mcp, person, tokens.token_for)
+            await serve(given.mcp, person, tokens.token_for, given.block)
         except Exception as error:  # noqa: BLE001 - one person's trouble is not another's
             failed = True
             print(f"{person}  failed: {error!r}", file=sys.stderr)

@@ -7,6 +7,8 @@
 //   WORKBENCH_TOKENS='{"ann@example.com":"…","ben@example.com":"…"}' node workbench.ts [--mcp URL]
 //   WORKBENCH_CLIENT_ID=… WORKBENCH_CLIENT_SECRET=… node workbench.ts --issuer URL --grants FILE [--mcp URL]
 //
+// With `--block ADDRESS` it reads that block instead of choosing one.
+//
 // Node 22.18 and newer run this file as it is.
 
 import { randomUUID } from "node:crypto";
@@ -33,8 +35,15 @@ const ACCOUNTS = "workbench://accounts";
 /** How long to wait for news of the accounts before looking again: a stream may break without a word. */
 const LOOK_AGAIN_MS = 30_000;
 
-/** An account has to be connected, by the person and in their browser. */
-class NotConnected extends Error {}
+/** An account has to be connected, by the person and in their browser, at `link`. */
+class NotConnected extends Error {
+  readonly link: string;
+
+  constructor(message: string, link: string) {
+    super(message);
+    this.link = link;
+  }
+}
 
 /** Tokens that somebody put into the environment: personal access tokens, such as the demo prints. */
 function givenTokens(): { people: string[]; tokenFor: TokenFor } {
@@ -108,16 +117,23 @@ async function open(mcp: URL, person: string, tokenFor: TokenFor) {
   return { client, news: () => news.promise };
 }
 
+/** Why there is nothing to choose from: no account, or one that works no longer. */
+async function whyNothing(client: Client): Promise<Error> {
+  const { contents } = await client.readResource({ uri: ACCOUNTS });
+  const { accounts, connect } = JSON.parse("text" in contents[0] ? contents[0].text : "{}");
+  const known = accounts.filter(({ integration }: { integration: string }) => integration === "github");
+  if (known.length === 0) return new NotConnected("no GitHub account is connected", connect);
+  const { account, status } = known[0];
+  if (status === "Connected") return new Error(`${account} offers nothing to choose from`);
+  return new NotConnected(`the GitHub account ${account} is ${status}`, connect);
+}
+
 /** Chooses a block: each variable of the template is completed with what was chosen before it. */
-async function choose(client: Client, say: (line: string) => void): Promise<{ uri: string; title: string }> {
+async function choose(client: Client, say: (line: string) => void): Promise<string> {
   // Straight from the server, which lists the blocks of connected accounts only.
   const { resourceTemplates } = await client.listResourceTemplates(undefined, { cacheMode: "refresh" });
   const template = resourceTemplates.find(({ uriTemplate }) => uriTemplate === TEMPLATE);
-  if (!template) {
-    const { contents } = await client.readResource({ uri: ACCOUNTS });
-    const accounts = JSON.parse("text" in contents[0] ? contents[0].text : "{}");
-    throw new NotConnected(`no GitHub account is connected; connect one at ${accounts.connect}`);
-  }
+  if (!template) throw await whyNothing(client);
   const chosen: Record<string, string> = {};
   const uriTemplate = new UriTemplate(TEMPLATE);
   for (const name of uriTemplate.variableNames) {
@@ -126,12 +142,13 @@ async function choose(client: Client, say: (line: string) => void): Promise<{ ur
       argument: { name, value: "" },
       context: { arguments: chosen },
     });
-    if (completion.values.length === 0) throw new Error(`nothing is suggested for ${name}`);
+    if (completion.values.length === 0) throw await whyNothing(client);
     // Here a person chooses, or goes on typing.
     chosen[name] = completion.values[0];
     say(`${name}: ${completion.values.join(", ")}`);
   }
-  return { uri: uriTemplate.expand(chosen), title: template.title ?? template.name };
+  say(`takes “${template.title ?? template.name}”`);
+  return uriTemplate.expand(chosen);
 }
 
 /** Reads a block into a thread. The thread id ends up in the server's audit log, so that its story can be told. */
@@ -147,19 +164,18 @@ async function pull(client: Client, uri: string, thread: string) {
     };
   } catch (error) {
     // Expired, taken back at the provider, lacking a permission: whatever a person can mend comes with a link.
-    const data = error instanceof ProtocolError ? (error.data as { action_url?: string } | undefined) : undefined;
-    if (data?.action_url) throw new NotConnected((error as Error).message);
-    throw error;
+    const data = error instanceof ProtocolError ? (error.data as Record<string, string> | undefined) : undefined;
+    throw data?.action_url ? new NotConnected(data.message, data.action_url) : error;
   }
 }
 
 /** What one person's thread needs from the server, from nothing to a block that is read again in the next turn. */
-async function serve(mcp: URL, person: string, tokenFor: TokenFor): Promise<void> {
+async function serve(mcp: URL, person: string, tokenFor: TokenFor, chosen?: string): Promise<void> {
   const say = (line: string) => console.log(`${person}  ${line}`);
   const { client, news } = await open(mcp, person, tokenFor);
   const thread = `thread-${randomUUID()}`;
 
-  /** Tries until the account is there; the person hears of it once for each reason. */
+  /** Tries until the account is there; the person is shown each link once. */
   const connected = async <T>(attempt: () => Promise<T>): Promise<T> => {
     for (let told = ""; ; ) {
       // Listens before it tries, so that nothing that happens in between is missed.
@@ -168,17 +184,17 @@ async function serve(mcp: URL, person: string, tokenFor: TokenFor): Promise<void
         return await attempt();
       } catch (error) {
         if (!(error instanceof NotConnected)) throw error;
-        if (error.message !== told) say(`please help: ${error.message}`);
-        told = error.message;
+        if (error.link !== told) say(`please help: ${error.message}: ${error.link}`);
+        told = error.link;
         await Promise.race([changed, pause(LOOK_AGAIN_MS, undefined, { ref: false })]);
       }
     }
   };
 
   try {
-    const { uri, title } = await connected(() => choose(client, say));
+    const uri = chosen ?? (await connected(() => choose(client, say)));
     const block = await connected(() => pull(client, uri, thread));
-    say(`${thread} has “${title}” ${uri}: ${block.text.length} characters, as of ${block.fetchedAt}`);
+    say(`${thread} has ${uri}: ${block.text.length} characters, as of ${block.fetchedAt}`);
     // Systems rarely tell when a record changes, so every turn of the thread reads it again.
     const again = await connected(() => pull(client, uri, thread));
     say(`${thread} next turn: ${again.version === block.version ? "unchanged" : "changed"}, as of ${again.fetchedAt}`);
@@ -192,6 +208,8 @@ const { values } = parseArgs({
     mcp: { type: "string", default: "http://127.0.0.1:8080/mcp" },
     issuer: { type: "string" },
     grants: { type: "string", default: "grants.json" },
+    // The address of a block that a thread had before; without it one is chosen.
+    block: { type: "string" },
   },
 });
 const mcp = new URL(values.mcp);
@@ -201,7 +219,7 @@ if (people.length === 0) {
   process.exit(2);
 }
 // All at once, as they come in a workbench; one person's trouble is not another's.
-const ends = await Promise.allSettled(people.map((person) => serve(mcp, person, tokenFor)));
+const ends = await Promise.allSettled(people.map((person) => serve(mcp, person, tokenFor, values.block)));
 ends.forEach((end, index) => {
   if (end.status === "rejected") console.error(`${people[index]}  failed: ${end.reason}`);
 });

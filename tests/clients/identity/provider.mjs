@@ -1,0 +1,95 @@
+// `oidc-provider`, a certified OpenID Connect provider, on this machine: people sign in there under whatever address they
+// type, and its clients get access tokens for the resources that they ask for (RFC 8707, RFC 9068).
+
+import http from "node:http";
+
+import { calculateJwkThumbprint, exportJWK, generateKeyPair } from "jose";
+import Provider from "oidc-provider";
+
+/** The scopes of ours that it gives. */
+const SCOPES = "tools:read tools:write";
+/** A resource that is not ours. */
+export const ELSEWHERE = "https://elsewhere.example.test/api";
+/** A client's redirect target; nobody listens there, the browser is stopped on its way. */
+export const BACK = "http://127.0.0.1:9/back";
+
+export const OIDC_CLIENT = { id: "workbench-pages", secret: "the secret of the pages" };
+export const WORKBENCH = { id: "example-workbench", secret: "the secret of the workbench" };
+export const STRANGER = { id: "another-workbench", secret: "the secret of another" };
+
+/** A running provider. */
+export class Issuer {
+  #keys = [];
+
+  /** Listens; `configure` makes it answer. */
+  static async start() {
+    const issuer = new Issuer();
+    issuer.server = http.createServer((request, response) => issuer.answer(request, response));
+    await new Promise((ready) => issuer.server.listen(0, "127.0.0.1", ready));
+    issuer.url = `http://127.0.0.1:${issuer.server.address().port}`;
+    return issuer;
+  }
+
+  /** Serves for this server of ours. `tokenSeconds` is how long access tokens live. */
+  async configure(served, tokenSeconds = 300) {
+    if (this.#keys.length === 0) this.#keys = [await key()];
+    Object.assign(this, { served, tokenSeconds });
+    const code = (client, redirect) => ({
+      client_id: client.id,
+      client_secret: client.secret,
+      grant_types: ["authorization_code", "refresh_token"],
+      id_token_signed_response_alg: "ES256",
+      redirect_uris: [redirect],
+    });
+    const provider = new Provider(this.url, {
+      clients: [code(OIDC_CLIENT, `${served.url}login/callback`), code(WORKBENCH, BACK), code(STRANGER, BACK)],
+      claims: { openid: ["sub"], email: ["email", "email_verified"] },
+      cookies: { keys: ["not a secret in these checks"] },
+      extraTokenClaims: (_, { accountId }) => ({ email: accountId }),
+      features: { resourceIndicators: { enabled: true, getResourceServerInfo: (_, resource) => this.#resource(resource) } },
+      findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id, email: id, email_verified: true }) }),
+      // Stricter than its own default for clients with a secret: each refresh token works once.
+      rotateRefreshToken: true,
+      jwks: { keys: this.#keys },
+      ttl: { AccessToken: 300, Grant: 3600, IdToken: 300, Interaction: 600, RefreshToken: 3600, Session: 3600 },
+    });
+    this.answer = provider.callback();
+  }
+
+  /** A new key signs from now on; the old one is still published, for tokens that it signed. */
+  async rotate() {
+    this.#keys = [await key(), ...this.#keys];
+    await this.configure(this.served, this.tokenSeconds);
+  }
+
+  #resource(resource) {
+    return {
+      audience: resource,
+      scope: SCOPES,
+      accessTokenFormat: "jwt",
+      accessTokenTTL: this.tokenSeconds,
+      jwt: { sign: { alg: "ES256" } },
+    };
+  }
+
+  /** Trades something at the token endpoint; answers what came. */
+  async trade(client, fields) {
+    const basic = Buffer.from(`${client.id}:${encodeURIComponent(client.secret).replaceAll("%20", "+")}`);
+    const headers = { authorization: `Basic ${basic.toString("base64")}` };
+    const answer = await fetch(`${this.url}/token`, { method: "POST", headers, body: new URLSearchParams(fields) });
+    const body = await answer.json();
+    if (!answer.ok) throw new Error(`the issuer answered ${answer.status}: ${JSON.stringify(body)}`);
+    return body;
+  }
+
+  stop() {
+    this.server.closeAllConnections();
+    this.server.close();
+  }
+}
+
+async function key() {
+  const { privateKey } = await generateKeyPair("ES256", { extractable: true });
+  const jwk = await exportJWK(privateKey);
+  return { ...jwk, alg: "ES256", use: "sig", kid: await calculateJwkThumbprint(jwk) };
+}
