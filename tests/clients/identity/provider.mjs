@@ -17,6 +17,39 @@ export const OIDC_CLIENT = { id: "workbench-pages", secret: "the secret of the p
 export const WORKBENCH = { id: "example-workbench", secret: "the secret of the workbench" };
 export const STRANGER = { id: "another-workbench", secret: "the secret of another" };
 
+/** Where a provider keeps sessions, grants and tokens, longer than it has its keys. Nothing lives long enough to expire. */
+class Shelf {
+  static #kept = new Map();
+
+  constructor(model) {
+    this.model = model;
+  }
+
+  async upsert(id, payload) {
+    Shelf.#kept.set(`${this.model} ${id}`, payload);
+  }
+
+  async find(id) {
+    return Shelf.#kept.get(`${this.model} ${id}`);
+  }
+
+  async findByUid(uid) {
+    return [...Shelf.#kept.values()].find((payload) => payload.kind === this.model && payload.uid === uid);
+  }
+
+  async consume(id) {
+    (await this.find(id)).consumed = Math.floor(Date.now() / 1000);
+  }
+
+  async destroy(id) {
+    Shelf.#kept.delete(`${this.model} ${id}`);
+  }
+
+  async revokeByGrantId(grantId) {
+    for (const [name, payload] of Shelf.#kept) if (payload.grantId === grantId) Shelf.#kept.delete(name);
+  }
+}
+
 /** A running provider. */
 export class Issuer {
   #keys = [];
@@ -42,6 +75,7 @@ export class Issuer {
       redirect_uris: [redirect],
     });
     const provider = new Provider(this.url, {
+      adapter: Shelf,
       clients: [code(OIDC_CLIENT, `${served.url}login/callback`), code(WORKBENCH, BACK), code(STRANGER, BACK)],
       claims: { openid: ["sub"], email: ["email", "email_verified"] },
       cookies: { keys: ["not a secret in these checks"] },
