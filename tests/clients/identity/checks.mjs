@@ -10,7 +10,7 @@ import { chromium } from "playwright-core";
 import { Chromium } from "../shared/browser.mjs";
 import { Demo, Serve, Tally, until } from "../shared/rig.mjs";
 import { EXAMPLES, run } from "../workbench/run.mjs";
-import { BACK, ELSEWHERE, Issuer, OIDC_CLIENT, STRANGER, WORKBENCH } from "./provider.mjs";
+import { ELSEWHERE, Issuer, OIDC_CLIENT, STRANGER, WORKBENCH } from "./provider.mjs";
 
 const ANN = "ann@example.test";
 const BEN = "ben@example.test";
@@ -90,7 +90,7 @@ async function grant(issuer, person, client, resources) {
   const url = new URL(`${issuer.url}/auth`);
   url.search = new URLSearchParams([
     ["client_id", client.id],
-    ["redirect_uri", BACK],
+    ["redirect_uri", issuer.back],
     ["response_type", "code"],
     ["scope", "openid email offline_access tools:read tools:write"],
     ["prompt", "consent"],
@@ -98,11 +98,11 @@ async function grant(issuer, person, client, resources) {
     ...resources.map((resource) => ["resource", resource]),
   ]);
   await person.page.goto(url.href);
-  const back = person.page.waitForRequest((request) => request.url().startsWith(BACK));
   await person.press("Continue");
-  const code = new URL((await back).url()).searchParams.get("code");
+  await person.page.waitForURL((url) => url.href.startsWith(issuer.back));
+  const code = new URL(person.page.url()).searchParams.get("code");
   const [resource] = resources;
-  const fields = { grant_type: "authorization_code", code, redirect_uri: BACK, ...(resource && { resource }) };
+  const fields = { grant_type: "authorization_code", code, redirect_uri: issuer.back, ...(resource && { resource }) };
   return issuer.trade(client, fields);
 }
 

@@ -10,9 +10,6 @@ import Provider from "oidc-provider";
 const SCOPES = "tools:read tools:write";
 /** A resource that is not ours. */
 export const ELSEWHERE = "https://elsewhere.example.test/api";
-/** A client's redirect target; nobody listens there, the browser is stopped on its way. */
-export const BACK = "http://127.0.0.1:9/back";
-
 export const OIDC_CLIENT = { id: "workbench-pages", secret: "the secret of the pages" };
 export const WORKBENCH = { id: "example-workbench", secret: "the secret of the workbench" };
 export const STRANGER = { id: "another-workbench", secret: "the secret of another" };
@@ -57,9 +54,14 @@ export class Issuer {
   /** Listens; `configure` makes it answer. */
   static async start() {
     const issuer = new Issuer();
-    issuer.server = http.createServer((request, response) => issuer.answer(request, response));
+    issuer.server = http.createServer((request, response) => {
+      if (request.url.startsWith("/client/back")) response.end("Back at the client.");
+      else issuer.answer(request, response);
+    });
     await new Promise((ready) => issuer.server.listen(0, "127.0.0.1", ready));
     issuer.url = `http://127.0.0.1:${issuer.server.address().port}`;
+    // Where the clients take people back, which is their own affair and here only a page to stop at.
+    issuer.back = `${issuer.url}/client/back`;
     return issuer;
   }
 
@@ -76,7 +78,7 @@ export class Issuer {
     });
     const provider = new Provider(this.url, {
       adapter: Shelf,
-      clients: [code(OIDC_CLIENT, `${served.url}login/callback`), code(WORKBENCH, BACK), code(STRANGER, BACK)],
+      clients: [code(OIDC_CLIENT, `${served.url}login/callback`), code(WORKBENCH, this.back), code(STRANGER, this.back)],
       claims: { openid: ["sub"], email: ["email", "email_verified"] },
       cookies: { keys: ["not a secret in these checks"] },
       extraTokenClaims: (_, { accountId }) => ({ email: accountId }),

@@ -141,7 +141,7 @@ export class Person {
   /** Opens an address in a popup of the present page, as a button with a script would; answers the new window. */
   async popup(url) {
     const opened = this.context.waitForEvent("page");
-    await this.page.evaluate((address) => void window.open(address, "connect", "popup,width=520,height=720"), url);
+    await this.page.evaluate((address) => void window.open(address, "", "popup,width=520,height=720"), url);
     return opened;
   }
 
