@@ -227,6 +227,7 @@ async function later({ tally, served, issuer }) {
   const short = await issuer.trade(WORKBENCH, { ...fields, refresh_token: held });
   issuer.tokenSeconds = 300;
   const { exp } = JSON.parse(Buffer.from(short.access_token.split(".")[1], "base64url"));
+  tally.check("the issuer gives a short token when it is told to", exp < Date.now() / 1000 + 5, exp);
   const taken = await meet(served, short.access_token);
   tally.check("a token is taken while it lives", taken.status !== 401, taken);
 

@@ -87,7 +87,14 @@ export class Issuer {
       // Stricter than its own default for clients with a secret: each refresh token works once.
       rotateRefreshToken: true,
       jwks: { keys: this.#keys },
-      ttl: { AccessToken: 300, Grant: 3600, IdToken: 300, Interaction: 600, RefreshToken: 3600, Session: 3600 },
+      ttl: {
+        AccessToken: (_, { resourceServer }) => resourceServer?.accessTokenTTL ?? 300,
+        Grant: 3600,
+        IdToken: 300,
+        Interaction: 600,
+        RefreshToken: 3600,
+        Session: 3600,
+      },
     });
     this.answer = provider.callback();
   }
