@@ -6,7 +6,7 @@ import { chromium } from "playwright-core";
 
 import { Chromium } from "../shared/browser.mjs";
 import { attempt, callback, Keeper } from "../shared/oauth.mjs";
-import { Demo, Serve, Tally } from "../shared/rig.mjs";
+import { Demo, Serve, Tally, until } from "../shared/rig.mjs";
 
 const ADMIN = "root@example.test";
 const ANN = "ann@example.test";
@@ -67,6 +67,23 @@ async function people({ tally, served, browser }) {
   tally.check("who joins is no admin", (await ann.page.getByRole("link", { name: "People" }).count()) === 0);
   browser.check(tally, "people");
   return { root, ann };
+}
+
+/** What the browser hears is worth nothing unless it hears what is wrong: a script in the page, and one that fails. */
+async function hearing({ tally, served, browser }) {
+  const { page, complaints } = await browser.person("hearing");
+  await page.goto(`${served.url}login`);
+  await page.evaluate(() => {
+    const script = document.createElement("script");
+    script.textContent = "window.ran = true";
+    document.body.append(script);
+  });
+  const stopped = await until(() => complaints.some((what) => what.includes("the policy stops script-src")));
+  tally.check("a script in the page is stopped, and heard of", stopped && !(await page.evaluate(() => window.ran)), complaints);
+  complaints.length = 0;
+  await page.evaluate(() => void setTimeout(() => missing(), 0));
+  tally.check("a script that fails is heard of", await until(() => complaints.length > 0), complaints);
+  complaints.length = 0;
 }
 
 /** A client of the SDK, and the person whom it sends to the consent page. */
@@ -201,6 +218,7 @@ const demo = await Demo.start();
 const served = await Serve.start(demo);
 const browser = await Chromium.launch(chromium, [served.url]);
 const rig = { tally, served, browser };
+await browser.part(tally, "hearing", () => hearing(rig));
 const known = await browser.part(tally, "people", () => people(rig));
 if (known) {
   await browser.part(tally, "connecting", () => connecting(rig, known));
