@@ -191,7 +191,7 @@ async function dance({ tally, served, browser }, { root, ann }) {
 async function connecting({ tally, served, browser }, { ann }) {
   await ann.page.goto(`${served.url}connections`);
   const popup = async () => {
-    const opened = await ann.popup(`${served.url}connect/github`);
+    const opened = await ann.popup("Connect GitHub");
     await ann.press("Continue to GitHub", opened);
     return opened;
   };
@@ -208,8 +208,9 @@ async function connecting({ tally, served, browser }, { ann }) {
   await ann.decide(/alice-dev/, "Approve", approved);
   await closed;
   tally.check("approved, the popup closes itself", approved.isClosed(), "open");
-  await ann.page.reload();
-  tally.check("and the account is there", (await ann.text()).includes("alice-dev"), await ann.text());
+  const shown = ann.page.getByRole("main").getByText("alice-dev").first();
+  await shown.waitFor();
+  tally.check("and the page that opened it shows the account", await shown.isVisible(), ann.page.url());
   browser.check(tally, "connecting");
 }
 
