@@ -136,7 +136,25 @@ fn flaw(error: &jsonwebtoken::errors::Error) -> Flaw {
     }
 }
 
+impl From<Map<String, Value>> for Claims {
+    fn from(claims: Map<String, Value>) -> Self {
+        Self(claims)
+    }
+}
+
 impl Claims {
+    /// These claims, and those of `names` that only `more` has.
+    pub(super) fn with(mut self, more: &Self, names: &[&str]) -> Self {
+        for name in names {
+            if let Some(value) = more.0.get(*name) {
+                self.0
+                    .entry((*name).to_owned())
+                    .or_insert_with(|| value.clone());
+            }
+        }
+        self
+    }
+
     /// A claim that is text and not empty.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.as_str().filter(|text| !text.is_empty())
@@ -259,6 +277,7 @@ mod tests {
             issuer: issuer.to_owned(),
             authorize: None,
             token: None,
+            userinfo: None,
             jwks: "https://id.example.test/keys".parse().unwrap(),
             secret_in_form: false,
             names_itself: false,

@@ -33,6 +33,7 @@ pub(crate) struct Metadata {
     pub(super) issuer: String,
     pub(super) authorize: Option<Url>,
     pub(super) token: Option<Url>,
+    pub(super) userinfo: Option<Url>,
     pub(crate) jwks: Url,
     /// Whether the client's secret goes into the form (RFC 6749 §2.3.1), because the provider says it takes it there.
     pub(super) secret_in_form: bool,
@@ -89,6 +90,7 @@ impl Metadata {
         Ok(Self {
             authorize: address("authorization_endpoint")?,
             token: address("token_endpoint")?,
+            userinfo: address("userinfo_endpoint")?,
             jwks,
             secret_in_form: lists(
                 "token_endpoint_auth_methods_supported",

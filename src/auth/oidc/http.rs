@@ -43,15 +43,17 @@ impl Http {
         what: &'static str,
         url: Url,
     ) -> Result<Map<String, Value>, OidcError> {
-        let answer = read(what, self.0.get(url)).await?;
-        if answer.status == 200 {
-            Ok(answer.body)
-        } else {
-            Err(OidcError::Provider {
-                what,
-                problem: format!("answered {}", answer.status),
-            })
-        }
+        found(what, read(what, self.0.get(url)).await?)
+    }
+
+    /// A document for the holder of an access token.
+    pub(super) async fn get_as(
+        &self,
+        what: &'static str,
+        url: Url,
+        token: &str,
+    ) -> Result<Map<String, Value>, OidcError> {
+        found(what, read(what, self.0.get(url).bearer_auth(token)).await?)
     }
 
     /// The answer to a form, with whatever status.
@@ -67,6 +69,17 @@ impl Http {
             request = request.basic_auth(name, Some(secret));
         }
         read(what, request).await
+    }
+}
+
+fn found(what: &'static str, answer: Answer) -> Result<Map<String, Value>, OidcError> {
+    if answer.status == 200 {
+        Ok(answer.body)
+    } else {
+        Err(OidcError::Provider {
+            what,
+            problem: format!("answered {}", answer.status),
+        })
     }
 }
 

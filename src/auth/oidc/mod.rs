@@ -11,6 +11,7 @@ mod discovery;
 mod http;
 mod keys;
 mod sign_in;
+mod userinfo;
 
 use std::sync::Arc;
 

@@ -76,6 +76,13 @@ pub struct Ended {
     pub next: String,
 }
 
+/// What a code is worth.
+struct Traded {
+    id_token: String,
+    /// For what the provider tells of the person beside it.
+    access: Option<SecretString>,
+}
+
 fn derived(browser: &str, purpose: &str) -> String {
     URL_SAFE_NO_PAD.encode(vault::hash(&format!("{purpose}.{browser}")))
 }
@@ -100,7 +107,7 @@ impl Provider {
     }
 
     /// Trades the code for an ID token (OpenID Connect Core §3.1.3).
-    async fn trade(&self, code: &str, verifier: &str) -> Result<String, OidcError> {
+    async fn trade(&self, code: &str, verifier: &str) -> Result<Traded, OidcError> {
         let metadata = self.inner.discovery.get().await?;
         let missing = |problem: String| OidcError::Provider {
             what: "token endpoint",
@@ -136,10 +143,14 @@ impl Provider {
             .http
             .post("token endpoint", url, &form, basic)
             .await?;
-        match answer.body.get("id_token").and_then(Value::as_str) {
-            Some(token) if answer.status == 200 => Ok(token.to_owned()),
+        let text = |name: &str| answer.body.get(name).and_then(Value::as_str);
+        match text("id_token") {
+            Some(token) if answer.status == 200 => Ok(Traded {
+                id_token: token.to_owned(),
+                access: text("access_token").map(SecretString::from),
+            }),
             _ => {
-                let word = answer.body.get("error").and_then(Value::as_str);
+                let word = text("error");
                 // Only words of the specification's alphabet, and not long: it goes to the log.
                 let word: String = word
                     .unwrap_or("no ID token")
@@ -306,14 +317,14 @@ impl Auth {
                 ));
             }
         };
-        let token = provider.trade(&code, &derived(browser, "verifier")).await;
-        let token = token.map_err(|error| unreachable(&error))?;
+        let traded = provider.trade(&code, &derived(browser, "verifier")).await;
+        let traded = traded.map_err(|error| unreachable(&error))?;
         let expected = Expected {
             audiences: std::slice::from_ref(&provider.inner.settings.client_id),
             tenants: &provider.inner.settings.allowed_tenants,
             now,
         };
-        let verified = match provider.tokens().verify(&token, expected).await {
+        let verified = match provider.tokens().verify(&traded.id_token, expected).await {
             Ok(verified) => verified,
             Err(OidcError::Token(flaw)) => {
                 tracing::warn!(flaw = %flaw, "an ID token is not valid");
@@ -338,6 +349,9 @@ impl Auth {
                 "The identity provider's answer is not for this sign-in. Begin again.",
             ));
         }
+        let access = traded.access.as_ref();
+        let claims = provider.complete(verified.claims, access).await;
+        let claims = &claims.map_err(|error| unreachable(&error))?;
         let next = remembered.next;
         let user = match remembered.purpose {
             Purpose::Link(user) => {

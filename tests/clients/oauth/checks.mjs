@@ -2,72 +2,14 @@
 // `npm install` here. They find the server, register, prove themselves with PKCE, refresh and step up on their own; a
 // plain HTTP browser fills in the pages.
 
-import http from "node:http";
-
 import { Client as ClientV2, StreamableHTTPClientTransport as TransportV2 } from "@modelcontextprotocol/client";
 import { Client as ClientV1 } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport as TransportV1 } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 
+import { attempt, callback, Keeper } from "../shared/oauth.mjs";
 import { ALICE, Browser, Demo, Tally } from "../shared/rig.mjs";
 
 const WRITE = "github_save_issue";
-
-/** What an SDK asks its application to keep, and where it sends the person. */
-class Keeper {
-  sentTo = [];
-
-  constructor(redirect) {
-    this.redirectUrl = redirect;
-    this.clientMetadata = { client_name: "Checks", redirect_uris: [redirect] };
-  }
-
-  state() {
-    this.lastState = crypto.randomUUID();
-    return this.lastState;
-  }
-
-  clientInformation() {
-    return this.registered;
-  }
-
-  saveClientInformation(registered) {
-    this.registered = registered;
-  }
-
-  tokens() {
-    return this.held;
-  }
-
-  saveTokens(held) {
-    this.held = held;
-  }
-
-  redirectToAuthorization(url) {
-    this.sentTo.push(url);
-  }
-
-  saveCodeVerifier(verifier) {
-    this.verifier = verifier;
-  }
-
-  codeVerifier() {
-    return this.verifier;
-  }
-
-  saveDiscoveryState(found) {
-    this.found = found;
-  }
-
-  discoveryState() {
-    return this.found;
-  }
-}
-
-/** Takes the browser back, as a client on the person's machine does. */
-function callback() {
-  const server = http.createServer((_, response) => response.end("Signed in."));
-  return new Promise((ready) => server.listen(0, "127.0.0.1", () => ready(server)));
-}
 
 const LINES = [
   {
@@ -87,15 +29,6 @@ const LINES = [
     stepsUp: true,
   },
 ];
-
-/** Runs what may end with the person being sent away. */
-async function attempt(action) {
-  try {
-    return { value: await action() };
-  } catch (error) {
-    return { error };
-  }
-}
 
 async function run(line, demo, tally) {
   const check = (what, holds, detail) => tally.check(`${line.name}: ${what}`, holds, detail);

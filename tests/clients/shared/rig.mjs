@@ -2,6 +2,7 @@
 
 import { execFile, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { createInterface } from "node:readline";
@@ -44,21 +45,7 @@ export class Demo {
 
   /** What a second process needs to work on the demo's database, people and sandbox. */
   environment() {
-    const settings = {
-      PATH: process.env.PATH,
-      WORKBENCH_DATA_DIR: this.data,
-      WORKBENCH_LISTEN: new URL(this.url).host,
-      WORKBENCH_PUBLIC_URL: this.url,
-      WORKBENCH_LOG: "warn",
-    };
-    for (const provider of PROVIDERS) {
-      const name = provider.toUpperCase();
-      settings[`WORKBENCH_PROVIDER_${name}_API_URL`] = this.sandbox + provider;
-      settings[`WORKBENCH_PROVIDER_${name}_AUTH_URL`] = this.sandbox + provider;
-      settings[`WORKBENCH_APP_${name}_CLIENT_ID`] = "workbench-demo";
-      settings[`WORKBENCH_APP_${name}_CLIENT_SECRET`] = "sandbox-secret";
-    }
-    return settings;
+    return environment({ data: this.data, url: this.url, sandbox: this.sandbox });
   }
 
   /** Tells the sandbox to do something at one provider. */
@@ -75,11 +62,89 @@ export class Demo {
   }
 
   /** The audit log's entries about one tool, newest first. */
-  async audit(tool) {
-    const env = { ...process.env, ...this.environment() };
-    const { stdout } = await promisify(execFile)(BINARY, ["audit", "list", "--json", "--tool", tool], { env });
-    return stdout.split("\n").filter(Boolean).map((line) => JSON.parse(line));
+  audit(tool) {
+    return this.#list("--tool", tool);
   }
+
+  /** Those of one conversation. */
+  auditOf(thread) {
+    return this.#list("--thread", thread);
+  }
+
+  #list(...filter) {
+    return run({ ...process.env, ...this.environment() }, "audit", "list", ...filter);
+  }
+}
+
+/** The settings of a process whose providers are the sandbox. */
+function environment({ data, url, sandbox }) {
+  const settings = {
+    PATH: process.env.PATH,
+    WORKBENCH_DATA_DIR: data,
+    WORKBENCH_LISTEN: new URL(url).host,
+    WORKBENCH_PUBLIC_URL: url,
+    WORKBENCH_LOG: "warn",
+  };
+  for (const provider of PROVIDERS) {
+    const name = provider.toUpperCase();
+    settings[`WORKBENCH_PROVIDER_${name}_API_URL`] = sandbox + provider;
+    settings[`WORKBENCH_PROVIDER_${name}_AUTH_URL`] = sandbox + provider;
+    settings[`WORKBENCH_APP_${name}_CLIENT_ID`] = "workbench-demo";
+    settings[`WORKBENCH_APP_${name}_CLIENT_SECRET`] = "sandbox-secret";
+  }
+  return settings;
+}
+
+/** A running `workbench-mcp serve` on an empty database of its own, with the sandbox of a demo for its providers. */
+export class Serve {
+  static async start(demo, settings = {}) {
+    const served = new Serve();
+    served.directory = await mkdtemp(join(tmpdir(), "workbench-clients-"));
+    served.url = `http://127.0.0.1:${await freePort()}/`;
+    served.mcp = `${served.url}mcp`;
+    const data = join(served.directory, "data");
+    served.environment = { ...environment({ data, url: served.url, sandbox: demo.sandbox }), ...settings };
+    served.said = "";
+    served.process = spawn(BINARY, ["serve"], { env: served.environment, stdio: ["ignore", "ignore", "pipe"] });
+    served.process.stderr.on("data", (text) => (served.said += text));
+    served.ended = new Promise((done) => served.process.on("close", done));
+    const ready = () => fetch(`${served.url}readyz`).then(({ ok }) => ok, () => served.process.exitCode !== null);
+    await until(ready, 20);
+    if (served.process.exitCode !== null) throw new Error(`serve did not start: ${served.said}`);
+    return served;
+  }
+
+  /** The link that makes whoever opens it first the admin. */
+  get firstAdminLink() {
+    return this.said.match(/becomes the admin: (\S+)/)?.[1];
+  }
+
+  /** Runs another command on the same database; answers its lines of JSON. */
+  run(...args) {
+    return run(this.environment, ...args);
+  }
+
+  async stop() {
+    this.process.kill("SIGTERM");
+    await this.ended;
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Runs a command of the product; answers its lines of JSON. */
+async function run(env, ...args) {
+  const { stdout } = await promisify(execFile)(BINARY, [...args, "--json"], { env });
+  return stdout.split("\n").filter(Boolean).map((line) => JSON.parse(line));
+}
+
+/** A port that nobody listens on at the moment. */
+export function freePort() {
+  return new Promise((found) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => found(port));
+    });
+  });
 }
 
 /** A person's browser: cookies, redirects, forms. */
@@ -112,12 +177,12 @@ export class Browser {
     throw new Error(`${url} redirects without end`);
   }
 
-  /** Follows a link to connect an account: signs in, agrees to leave, approves at the provider. */
-  async connect(link, token) {
+  /** Follows a link to connect an account: signs in, agrees to leave, approves at the provider (as `account` there). */
+  async connect(link, token, account) {
     let at = await this.go(link);
     if (new URL(at.url).pathname.endsWith("/login")) at = await this.#send(at, { token });
     at = await this.#send(at, {});
-    at = await this.#send(at, { decision: "approve" });
+    at = await this.#send(at, { decision: "approve", ...(account && { account }) });
     if (!at.page.includes("is connected")) throw new Error(`${at.url} does not say that the account is connected`);
   }
 

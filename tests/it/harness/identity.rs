@@ -26,6 +26,9 @@ pub const CLIENT: &str = "workbench-at-idp";
 /// Its secret.
 pub const SECRET: &str = "idp-client-credential";
 
+/// What it gives beside an ID token.
+const ACCESS: &str = "for-user-information";
+
 fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
@@ -123,6 +126,8 @@ struct Book {
     token_calls: u32,
     /// Laid over what an ID token says; null takes a claim out.
     claims: Value,
+    /// What it tells of the person beside the ID token; nothing is an outage.
+    userinfo: Option<Value>,
     /// Laid over what the provider says of itself.
     metadata: Value,
     /// What was asked for, by code.
@@ -140,6 +145,7 @@ impl IdentityProvider {
                 key_fetches: 0,
                 token_calls: 0,
                 claims: json!({}),
+                userinfo: None,
                 metadata: json!({}),
                 codes: BTreeMap::new(),
             })),
@@ -150,6 +156,7 @@ impl IdentityProvider {
             .route("/authorize", get(authorize))
             .route("/token", post(token))
             .route("/keys", get(keys))
+            .route("/userinfo", get(userinfo))
             .with_state(provider.clone());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         provider
@@ -158,6 +165,11 @@ impl IdentityProvider {
     /// What ID tokens say from now on, besides what they must.
     pub fn tells(&self, claims: Value) {
         self.state.lock().unwrap().claims = claims;
+    }
+
+    /// What it tells of the person beside the ID token from now on.
+    pub fn informs(&self, userinfo: Option<Value>) {
+        self.state.lock().unwrap().userinfo = userinfo;
     }
 
     /// What the provider says of itself from now on.
@@ -292,8 +304,19 @@ async fn token(
     let claims = overlaid(claims, &state.claims);
     let header = json!({ "alg": "ES256", "typ": "JWT", "kid": state.keys.id });
     let token = state.keys.sign(&header, &claims);
-    Json(json!({ "access_token": "unused", "token_type": "Bearer", "expires_in": 300, "id_token": token }))
+    Json(json!({ "access_token": ACCESS, "token_type": "Bearer", "expires_in": 300, "id_token": token }))
         .into_response()
+}
+
+async fn userinfo(
+    State(provider): State<IdentityProvider>,
+    headers: axum::http::HeaderMap,
+) -> Response {
+    assert_eq!(headers["authorization"], format!("Bearer {ACCESS}"));
+    match provider.state.lock().unwrap().userinfo.clone() {
+        Some(told) => Json(told).into_response(),
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
 }
 
 async fn keys(State(provider): State<IdentityProvider>) -> Response {

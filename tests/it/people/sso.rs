@@ -104,6 +104,87 @@ async fn an_address_never_makes_somebody_somebody_else() {
 }
 
 #[tokio::test]
+async fn what_an_id_token_leaves_out_is_asked_for() {
+    let settings = [
+        ("ADMIN_GROUPS", "g-admins"),
+        ("AUDITOR_GROUPS", "g-auditors"),
+    ];
+    let (_world, app, provider) = with_provider(&settings).await;
+    provider.describes(json!({ "userinfo_endpoint": format!("{}/userinfo", provider.url) }));
+    // As the ID token tells an address, nobody asks: the endpoint is down.
+    let page = sign_in_there(&app, &Browser::new()).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+    let told = |over: Value| {
+        let all = json!({
+            "sub": "person-2", "email": "dan@example.test", "email_verified": true, "groups": ["g-auditors"],
+        });
+        Some(crate::harness::identity::overlaid(all, &over))
+    };
+    for (token, userinfo, said) in [
+        (json!({}), None, "does not answer as it should"),
+        (
+            json!({}),
+            told(json!({ "sub": "person-1" })),
+            "does not answer as it should",
+        ),
+        (
+            json!({}),
+            told(json!({ "sub": null })),
+            "does not answer as it should",
+        ),
+        (
+            json!({}),
+            told(json!({ "email_verified": false })),
+            "not a member here",
+        ),
+        (
+            json!({}),
+            told(json!({ "email": "dan@evil.test" })),
+            "not a member here",
+        ),
+        // What the ID token says stands.
+        (
+            json!({ "email_verified": false }),
+            told(json!({})),
+            "not a member here",
+        ),
+        (
+            json!({ "nonce": null }),
+            told(json!({ "nonce": "x" })),
+            "not for this sign-in",
+        ),
+    ] {
+        let over = json!({ "sub": "person-2", "email": null, "email_verified": null });
+        provider.tells(merged(&over, &token));
+        provider.informs(userinfo.clone());
+        let browser = Browser::new();
+        let page = sign_in_there(&app, &browser).await;
+        assert_eq!(page.status, StatusCode::FORBIDDEN, "{token} {userinfo:?}");
+        assert!(page.text.contains(said), "{said}: {}", page.text);
+        assert!(!is_in(&browser, &app.url).await);
+    }
+    provider.tells(json!({ "sub": "person-2", "email": null, "email_verified": null }));
+    provider.informs(told(json!({})));
+    let browser = Browser::new();
+    let page = sign_in_there(&app, &browser).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+    assert_eq!(
+        who(&app, &browser).await.as_deref(),
+        Some("dan@example.test")
+    );
+    let dan = app.auth.person(app.org, "dan@example.test").await.unwrap();
+    assert_eq!(dan.role, Role::Auditor);
+}
+
+/// Both, the second winning; null stays null.
+fn merged(one: &Value, two: &Value) -> Value {
+    let mut all = one.clone();
+    let members = two.as_object().unwrap().clone();
+    all.as_object_mut().unwrap().extend(members);
+    all
+}
+
+#[tokio::test]
 async fn what_a_provider_answers_is_checked() {
     let (world, app, provider) = with_provider(&[]).await;
     let now = provider.now();
