@@ -52,6 +52,12 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("migrations/0006_approvals.sqlite.sql"),
         postgres: include_str!("migrations/0006_approvals.postgres.sql"),
     },
+    Step {
+        version: 7,
+        name: "review",
+        sqlite: include_str!("migrations/0007_review.sqlite.sql"),
+        postgres: include_str!("migrations/0007_review.postgres.sql"),
+    },
 ];
 
 fn migrator(sql: fn(&Step) -> &'static str) -> Migrator {
