@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -84,7 +84,9 @@ pub struct Fetcher {
 }
 
 struct Inner {
-    client: reqwest::Client,
+    resolver: Arc<Resolver>,
+    /// Made with the first document: its certificates cost as much as all the rest of a start.
+    client: OnceLock<reqwest::Client>,
     private: Arc<[String]>,
     known: moka::sync::Cache<String, (Instant, Answer)>,
     running: Mutex<HashMap<String, Shared<BoxFuture<'static, Answer>>>>,
@@ -94,12 +96,12 @@ struct Inner {
 
 impl Fetcher {
     /// A fetcher for which these hosts (`name` or `name:port`) may be anywhere.
-    pub fn new(private: &[String]) -> Result<Self, reqwest::Error> {
+    pub fn new(private: &[String]) -> Self {
         Self::with_lookup(private, Arc::new(|name| system(name).boxed()))
     }
 
     /// As [`Fetcher::new`], with another way from names to addresses.
-    pub fn with_lookup(private: &[String], lookup: Lookup) -> Result<Self, reqwest::Error> {
+    pub fn with_lookup(private: &[String], lookup: Lookup) -> Self {
         let private: Arc<[String]> = private
             .iter()
             .map(|host| host.to_ascii_lowercase())
@@ -108,17 +110,10 @@ impl Fetcher {
             lookup,
             private: Arc::clone(&private),
         };
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .dns_resolver(Arc::new(resolver))
-            .timeout(PATIENCE)
-            .pool_max_idle_per_host(0)
-            .user_agent("workbench-mcp")
-            .build()?;
-        Ok(Self {
+        Self {
             inner: Arc::new(Inner {
-                client,
+                resolver: Arc::new(resolver),
+                client: OnceLock::new(),
                 private,
                 known: moka::sync::Cache::builder()
                     .max_capacity(DOCUMENTS)
@@ -130,7 +125,7 @@ impl Fetcher {
                 )),
                 room: tokio::sync::Semaphore::new(AT_ONCE),
             }),
-        })
+        }
     }
 
     /// The document at this address, fetched once for all who ask at the same time. A failure is remembered too.
@@ -178,6 +173,25 @@ impl std::fmt::Debug for Fetcher {
 }
 
 impl Inner {
+    fn client(&self) -> Result<&reqwest::Client, FetchError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .dns_resolver(Arc::clone(&self.resolver))
+            .timeout(PATIENCE)
+            .pool_max_idle_per_host(0)
+            .user_agent("workbench-mcp")
+            .build()
+            .map_err(|error| {
+                tracing::error!(%error, "no client for documents can be made");
+                FetchError::Unreachable
+            })?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
     async fn run(&self, key: String, url: Url) -> Answer {
         let (answer, life) = match tokio::time::timeout(PATIENCE, self.fetch(url)).await {
             Ok(Ok((document, life))) => (Ok(document), life),
@@ -202,7 +216,7 @@ impl Inner {
                 FetchError::Unreachable
             }
         };
-        let request = self.client.get(url).header(ACCEPT, "application/json");
+        let request = self.client()?.get(url).header(ACCEPT, "application/json");
         let mut response = request.send().await.map_err(|error| failed(&error))?;
         if response.status() != http::StatusCode::OK {
             return Err(FetchError::Status);

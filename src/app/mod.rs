@@ -331,8 +331,7 @@ fn doors(
         audit: audit.clone(),
         org,
         links: links.clone(),
-        fetcher: Fetcher::new(&config.private_client_hosts)
-            .context("client metadata documents cannot be fetched")?,
+        fetcher: Fetcher::new(&config.private_client_hosts),
         registration: config.registration,
     });
     Ok((auth, server))

@@ -74,8 +74,8 @@ impl Guesses {
     }
 }
 
-/// Whoever has one address of an IPv6 /64 has all of them.
-fn network(address: IpAddr) -> IpAddr {
+/// What one party can be expected to own: an IPv4 address, or the 64 bits of an IPv6 network.
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
         address @ IpAddr::V4(_) => address,

@@ -267,7 +267,7 @@ impl Connections {
     async fn refresh(&self, id: ConnectionId, seen: i64) -> Flown {
         let started = tokio::time::Instant::now();
         while started.elapsed() < CONTEST {
-            let row = match self.inner.store.connection(id).await {
+            let row = match self.inner.store.connection_to_refresh(id).await {
                 Ok(Some(row)) => row,
                 Ok(None) => return Flown::Dead(Status::Expired),
                 Err(_) => return Flown::Unavailable,
@@ -421,7 +421,7 @@ impl Connections {
         locked(&self.inner.refreshes.probes).remove(&row.id);
         self.changed(row.user_id);
         self.note("connection.refreshed", &row, "").await;
-        match self.inner.store.connection(row.id).await {
+        match self.inner.store.connection_to_refresh(row.id).await {
             Ok(Some(row)) => Flown::Fresh(Arc::new(row)),
             _ => Flown::Unavailable,
         }
@@ -429,7 +429,7 @@ impl Connections {
 
     /// The grant is gone, unless somebody else renewed it meanwhile.
     async fn gone(&self, row: &ConnectionRow, reason: &str) -> Flown {
-        match self.inner.store.connection(row.id).await {
+        match self.inner.store.connection_to_refresh(row.id).await {
             Ok(Some(now)) if now.token_version > row.token_version => {
                 return Flown::Fresh(Arc::new(now));
             }

@@ -187,11 +187,11 @@ impl Gateway {
             arguments,
             wrong,
         } = surface::unwrap(&request.name, request.arguments.unwrap_or_default());
-        let as_value = Value::Object(arguments.clone());
+        let arguments = Value::Object(arguments);
         let asked = ask::Request {
             method: "tools/call",
             name: &name,
-            arguments: &as_value,
+            arguments: &arguments,
             state: request.request_state.as_deref(),
             responses: request.input_responses.as_ref(),
         };
@@ -201,7 +201,8 @@ impl Gateway {
             let calls = &self.server.0.calls;
             let (caller, name) = (&caller, &name);
             let attempt = || {
-                let (arguments, context) = (arguments.clone(), context.clone());
+                let arguments = arguments.as_object().cloned().unwrap_or_default();
+                let context = context.clone();
                 async move {
                     if name == SEARCH {
                         calls.search(caller, arguments, context).await

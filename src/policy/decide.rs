@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Decision, Denial, Kind, Rules, Subject, Verdict, Weighed};
-use crate::caller::{Approver, Caller};
+use crate::caller::{Approver, Caller, Credential};
 
 /// The limits that no rule can lift, in the order in which they are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,16 @@ impl Limit {
                 Denial::OtherIntegrations,
             ),
             Self::Credential if reads => (!caller.scopes.read, Denial::NoReading),
-            Self::Credential => (!caller.scopes.write, Denial::ReadOnlyCredential),
+            Self::Credential => (
+                !caller.scopes.write,
+                match caller.credential {
+                    Credential::Access(_) => Denial::ReadOnlyClient,
+                    Credential::Token(_)
+                    | Credential::Session(_)
+                    | Credential::External(_)
+                    | Credential::Local => Denial::ReadOnlyCredential,
+                },
+            ),
             Self::Organization => (rules.read_only && !reads, Denial::ReadOnlyOrganization),
         };
         refuses.then_some(denial)
@@ -116,7 +125,7 @@ pub fn decide(caller: &Caller, subject: &Subject, rules: &Rules) -> Decision {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
     use super::*;
-    use crate::caller::{Credential, Role, Scopes};
+    use crate::caller::{Role, Scopes};
     use crate::clock::Timestamp;
     use crate::ids::{GroupId, OrgId, RuleId, UserId};
     use crate::kit::integration::{Integration, Toolset};
@@ -214,7 +223,7 @@ mod tests {
                 Denial::ToolsetDisabled(_) => "toolset off",
                 Denial::OtherIntegrations => "not covered",
                 Denial::NoReading => "no reading",
-                Denial::ReadOnlyCredential => "no writing",
+                Denial::ReadOnlyCredential | Denial::ReadOnlyClient => "no writing",
                 Denial::ReadOnlyOrganization => "read-only",
                 Denial::Rule(_) => "deny",
                 Denial::CannotWait(_) => "cannot wait",

@@ -55,6 +55,8 @@ pub enum Denial {
     NoReading,
     /// The credential only allows reading.
     ReadOnlyCredential,
+    /// The client that the person signed in was allowed to read only.
+    ReadOnlyClient,
     /// The organization allows no changes at all for the time being.
     ReadOnlyOrganization,
     /// A rule denies it; the words say which.
@@ -84,6 +86,10 @@ impl Denial {
             }
             Self::ReadOnlyCredential => {
                 "this token only allows reading; use one that allows changes".to_owned()
+            }
+            Self::ReadOnlyClient => {
+                "this client was allowed to read only; sign it out and in again, and let it make changes"
+                    .to_owned()
             }
             Self::ReadOnlyOrganization => {
                 "the organization allows no changes at the moment; ask an admin when it will"

@@ -12,13 +12,12 @@ use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
 use crate::audit::{Actor, AdminEvent, AuditError, AuditLog};
-use crate::changes::{Changes, Heard};
+use crate::changes::{Changes, Heard, REMEMBERED};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::{GroupId, OrgId, RuleId};
 use crate::integrations;
@@ -28,8 +27,6 @@ use crate::turns::Turns;
 
 pub use draft::{Draft, Invalid, cap_tools, toolset};
 
-/// How long an organization's rules may be remembered without looking, as a second net under [`crate::changes`].
-const REMEMBERED: Duration = Duration::from_secs(5);
 /// The kind of every event here.
 const CHANGED: &str = "admin.policy_changed";
 

@@ -146,7 +146,7 @@ struct DataKeys {
 /// Seals and opens. Cheap to clone; clones share the loaded data keys.
 #[derive(Clone)]
 pub struct Vault {
-    ring: Arc<RwLock<KeyRing>>,
+    ring: Arc<KeyRing>,
     keys: Arc<RwLock<DataKeys>>,
 }
 
@@ -154,32 +154,19 @@ impl Vault {
     /// A vault under `ring`, with no data keys loaded yet.
     pub fn new(ring: KeyRing) -> Self {
         Self {
-            ring: Arc::new(RwLock::new(ring)),
+            ring: Arc::new(ring),
             keys: Arc::default(),
         }
     }
 
-    /// Replaces the ring, when the environment's file changed while serving.
-    pub fn set_ring(&self, ring: KeyRing) {
-        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = ring;
-    }
-
     /// The ids of the ring's keys, the sealing one first.
     pub fn key_ids(&self) -> Vec<String> {
-        self.ring
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .ids()
-            .map(ToOwned::to_owned)
-            .collect()
+        self.ring.ids().map(ToOwned::to_owned).collect()
     }
 
     /// A value that tells whether another process means the same key by this id; reveals nothing of the key.
     pub fn check_value(&self, kek: &str) -> Option<Vec<u8>> {
-        self.ring
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .check_value(kek)
+        self.ring.check_value(kek)
     }
 
     /// A new data key for `org`, wrapped under the ring's first key. It seals nothing before [`Vault::load`].
@@ -195,7 +182,7 @@ impl Vault {
         org: OrgId,
         key: &[u8; 32],
     ) -> Result<WrappedDataKey, VaultError> {
-        let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
+        let ring = &self.ring;
         let (kek, cipher) = ring.active();
         let mut wrapped = Vec::with_capacity(NONCE + 48);
         seal_with(cipher, &wrap_data(id, org, kek), key, &mut wrapped)?;
@@ -208,7 +195,7 @@ impl Vault {
     }
 
     fn unwrap(&self, wrapped: &WrappedDataKey) -> Result<Zeroizing<[u8; 32]>, VaultError> {
-        let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
+        let ring = &self.ring;
         let cipher = ring
             .get(&wrapped.kek)
             .ok_or_else(|| VaultError::UnknownKey(wrapped.kek.clone()))?;
@@ -225,7 +212,7 @@ impl Vault {
     /// The same data key wrapped under the ring's first key; `None` when it already is.
     pub fn rewrap(&self, wrapped: &WrappedDataKey) -> Result<Option<WrappedDataKey>, VaultError> {
         let current = {
-            let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
+            let ring = &self.ring;
             ring.active().0 == wrapped.kek
         };
         if current {

@@ -8,7 +8,7 @@ use http::StatusCode;
 
 use super::Web;
 use super::error::Error;
-use super::pages::{Message, Page, show};
+use super::pages::{Message, Page, Place, show};
 use super::session::{SignedIn, TokenForm};
 use crate::calls::AccountStatus;
 use crate::connect::Revoked;
@@ -71,7 +71,7 @@ pub(super) async fn list(
     Ok(show(
         StatusCode::OK,
         &Accounts {
-            page: Page::of(&web, Some(&caller)),
+            page: Page::of(&web, Some(&caller)).at(Place::Connections),
             cards,
         },
     ))

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::Web;
 use super::error::Error;
-use super::pages::{Message, Page, show};
+use super::pages::{Message, Page, Place, show};
 use super::session::SignedIn;
 use crate::approvals::{ApprovalRow, ApprovalState, Approver, Refused};
 use crate::caller::Caller;
@@ -118,7 +118,7 @@ pub(super) async fn inbox(
     Ok(show(
         StatusCode::OK,
         &Inbox {
-            page: Page::of(&web, Some(&caller)),
+            page: Page::of(&web, Some(&caller)).at(Place::Approvals),
             waiting: waiting.into_iter().map(line).collect(),
             past: past.into_iter().map(line).collect(),
         },
@@ -142,7 +142,7 @@ pub(super) async fn question(
     } else {
         Preview::None
     };
-    let page = Page::of(&web, Some(&caller));
+    let page = Page::of(&web, Some(&caller)).at(Place::Approvals);
     Ok(show(StatusCode::OK, &asked(page, waiting, state, preview)))
 }
 

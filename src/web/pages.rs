@@ -16,16 +16,75 @@ use crate::caller::{Caller, Role};
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
 
+/// A page that the navigation leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Connected accounts.
+    Connections,
+    /// Calls that wait for a yes.
+    Approvals,
+    /// Signed-in clients.
+    Clients,
+    /// People and groups.
+    People,
+    /// OAuth apps and switches.
+    Integrations,
+    /// Rules.
+    Policy,
+}
+
+impl Place {
+    /// Below the public URL.
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Approvals => "approvals",
+            Self::Clients => "clients",
+            Self::People => "admin/people",
+            Self::Integrations => "admin/integrations",
+            Self::Policy => "admin/policy",
+        }
+    }
+
+    /// What it is called in the navigation.
+    pub(super) const fn title(self) -> &'static str {
+        match self {
+            Self::Connections => "Connected accounts",
+            Self::Approvals => "Approvals",
+            Self::Clients => "Clients",
+            Self::People => "People",
+            Self::Integrations => "Integrations",
+            Self::Policy => "Policy",
+        }
+    }
+}
+
+/// A part of the navigation.
+pub(super) struct Section {
+    pub(super) title: &'static str,
+    pub(super) places: &'static [Place],
+}
+
+const YOURS: Section = Section {
+    title: "You",
+    places: &[Place::Connections, Place::Approvals, Place::Clients],
+};
+const ADMINS: Section = Section {
+    title: "Organization",
+    places: &[Place::People, Place::Integrations, Place::Policy],
+};
+
 /// The frame of a page.
 pub(super) struct Page {
     /// The path of the public URL, with a slash at its end.
     pub(super) base: String,
     /// Who is signed in.
     pub(super) person: Option<String>,
-    /// Whether they administer the organization.
-    pub(super) admin: bool,
+    role: Option<Role>,
     /// For the page's forms.
     pub(super) csrf: String,
+    /// Where in the navigation it is.
+    at: Option<Place>,
 }
 
 impl Page {
@@ -37,10 +96,33 @@ impl Page {
         Self {
             base,
             person: caller.map(|caller| caller.email.to_string()),
-            admin: caller.is_some_and(|caller| caller.role == Role::Admin),
+            role: caller.map(|caller| caller.role),
             csrf: caller
                 .map(|caller| web.auth.form_token(caller))
                 .unwrap_or_default(),
+            at: None,
+        }
+    }
+
+    /// The same page, marked in the navigation.
+    pub(super) fn at(self, place: Place) -> Self {
+        Self {
+            at: Some(place),
+            ..self
+        }
+    }
+
+    /// Whether the navigation marks this place.
+    pub(super) fn is_at(&self, place: &Place) -> bool {
+        self.at.as_ref() == Some(place)
+    }
+
+    /// Where this person can go.
+    pub(super) fn sections(&self) -> &'static [Section] {
+        match self.role {
+            Some(Role::Admin) => &[YOURS, ADMINS],
+            Some(Role::Member | Role::Auditor) => &[YOURS],
+            None => &[],
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::Web;
 use super::error::Error;
-use super::pages::{Page, show};
+use super::pages::{Page, Place, show};
 use super::session::{Admin, TokenForm};
 use crate::audit::Actor;
 use crate::auth::AuthError;
@@ -88,7 +88,7 @@ impl Policy {
         toolsets.sort_unstable();
         toolsets.dedup();
         Ok(Self {
-            page: Page::of(web, Some(caller)),
+            page: Page::of(web, Some(caller)).at(Place::Policy),
             read_only: rules.read_only,
             rules: rules.iter().map(Row::from).collect(),
             verdicts: Verdict::ALL.map(Verdict::as_str),

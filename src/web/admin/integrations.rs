@@ -16,7 +16,7 @@ use crate::integrations;
 use crate::kit::integration::Integration;
 use crate::web::Web;
 use crate::web::error::Error;
-use crate::web::pages::{Message, Page, show};
+use crate::web::pages::{Message, Page, Place, show};
 use crate::web::session::Admin;
 
 #[derive(Template)]
@@ -95,7 +95,7 @@ pub(in crate::web) async fn list(
         });
     }
     let page = Integrations {
-        page: Page::of(&web, Some(&caller)),
+        page: Page::of(&web, Some(&caller)).at(Place::Integrations),
         cards,
     };
     Ok(show(StatusCode::OK, &page))

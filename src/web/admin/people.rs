@@ -15,7 +15,7 @@ use crate::integrations;
 use crate::removal::{self, RemovalError};
 use crate::web::Web;
 use crate::web::error::Error;
-use crate::web::pages::{Message, Page, problem, show};
+use crate::web::pages::{Message, Page, Place, problem, show};
 use crate::web::session::Admin;
 
 #[derive(Template)]
@@ -174,7 +174,7 @@ pub(in crate::web) async fn one(
         })
         .collect();
     let page = One {
-        page: Page::of(&web, Some(&caller)),
+        page: Page::of(&web, Some(&caller)).at(Place::People),
         person: person.into(),
         groups,
     };
@@ -263,7 +263,7 @@ pub(in crate::web) async fn confirm_removal(
     Path(id): Path<UserId>,
 ) -> Result<Response, Error> {
     let page = Confirm {
-        page: Page::of(&web, Some(&caller)),
+        page: Page::of(&web, Some(&caller)).at(Place::People),
         person: found(&web, &caller, id).await?.into(),
     };
     Ok(show(StatusCode::OK, &page))

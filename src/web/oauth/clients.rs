@@ -10,7 +10,7 @@ use crate::ids::FamilyId;
 use crate::store::FamilyRow;
 use crate::web::Web;
 use crate::web::error::Error;
-use crate::web::pages::{Page, show};
+use crate::web::pages::{Page, Place, show};
 use crate::web::session::{SignedIn, TokenForm};
 
 #[derive(Template)]
@@ -56,7 +56,7 @@ pub(in crate::web) async fn list(
 ) -> Result<Response, Error> {
     let clients = web.server.signed_in(&caller).await?;
     let page = Clients {
-        page: Page::of(&web, Some(&caller)),
+        page: Page::of(&web, Some(&caller)).at(Place::Clients),
         clients: clients.into_iter().map(Into::into).collect(),
     };
     Ok(show(StatusCode::OK, &page))

@@ -336,7 +336,7 @@ async fn names_are_held_to_public_addresses_at_every_look() {
         };
         async move { Ok(addresses) }.boxed()
     });
-    let fetcher = Fetcher::with_lookup(&[], lookup).unwrap();
+    let fetcher = Fetcher::with_lookup(&[], lookup);
     for n in 0..3 {
         let answer = fetcher
             .json(&format!("https://rebound.example.test/{n}.json"))
