@@ -210,6 +210,7 @@ impl App {
             connections: self.connections.clone(),
             rulebook: self.rulebook.clone(),
             calls: self.calls.clone(),
+            audit: self.audit.clone(),
             links: self.links.clone(),
             mcp: self.mcp.clone(),
             ready: Arc::new(move || {

@@ -11,6 +11,11 @@ use crate::integrations;
 pub(super) async fn asset(Path(name): Path<String>) -> Result<Response, Error> {
     let (kind, text) = match name.as_str() {
         "app.css" => ("text/css; charset=utf-8", include_str!("assets/app.css")),
+        "audit.css" => ("text/css; charset=utf-8", include_str!("assets/audit.css")),
+        "audit.js" => (
+            "text/javascript; charset=utf-8",
+            include_str!("assets/audit.js"),
+        ),
         "popup.js" => (
             "text/javascript; charset=utf-8",
             include_str!("assets/popup.js"),

@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
+use crate::audit::AuditError;
 use crate::auth::AuthError;
 use crate::calls::CallError;
 use crate::connect::{ConnectError, FlowError};
@@ -51,6 +52,12 @@ impl From<ConnectError> for Error {
 
 impl From<CallError> for Error {
     fn from(error: CallError) -> Self {
+        Self::Internal(Box::new(error))
+    }
+}
+
+impl From<AuditError> for Error {
+    fn from(error: AuditError) -> Self {
         Self::Internal(Box::new(error))
     }
 }

@@ -9,6 +9,7 @@ mod address;
 mod admin;
 mod approvals;
 mod assets;
+mod audit;
 mod bearer;
 mod connecting;
 mod error;
@@ -33,6 +34,7 @@ use http::HeaderValue;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use crate::audit::AuditLog;
 use crate::auth::Auth;
 use crate::auth::server::AuthorizationServer;
 use crate::calls::Calls;
@@ -64,6 +66,8 @@ pub struct Web {
     pub rulebook: Rulebook,
     /// What pages show of accounts.
     pub calls: Calls,
+    /// The log.
+    pub audit: AuditLog,
     /// Our own addresses.
     pub links: Links,
     /// The MCP face.
@@ -117,6 +121,7 @@ pub fn router(web: Web) -> Router {
         )
         .route("/connected/{flow}", get(connecting::outcome))
         .merge(policy::routes())
+        .merge(audit::routes())
         .route("/oauth/authorize", get(oauth::authorize))
         .route(
             "/oauth/consent/{id}",

@@ -229,6 +229,11 @@ pub(super) fn policy_towards(origin: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("{POLICY} {origin}")).ok()
 }
 
+/// The policy of a page whose script asks this server for more.
+pub(super) fn policy_with_requests() -> String {
+    format!("{POLICY}; connect-src 'self'")
+}
+
 /// Whether the browser says that another site sent this form. Requests of programs say nothing and are held to the
 /// form's token alone.
 fn is_foreign(request: &Request) -> bool {
