@@ -40,7 +40,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-pub use chain::VerifyingKey;
+pub use chain::{VerifyingKey, link, unlinked};
 pub use chart::{Bar, Chart, Served};
 pub use download::{Download, Form};
 pub use export::{Exporter, FileError, checkpoint_line, read_checkpoints, verify_file};

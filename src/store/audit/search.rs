@@ -179,6 +179,18 @@ enum Bind {
     Number(i64),
 }
 
+impl Bind {
+    /// As SQL has it.
+    fn literal(&self, sqlite: bool) -> String {
+        match self {
+            Self::Id(id) if sqlite => format!("x'{}'", id.simple()),
+            Self::Id(id) => format!("cast('{id}' as uuid)"),
+            Self::Text(text) => format!("'{}'", text.replace('\'', "''")),
+            Self::Number(number) => number.to_string(),
+        }
+    }
+}
+
 /// What leads: the index, the column whose value it is for, and what makes a partial index fit (a bound value does not
 /// show that it does).
 struct Lead {
@@ -532,13 +544,37 @@ impl Store {
         })
     }
 
-    /// The statements that [`Store::audit_stretch`] would run, for whoever asks the database for its plan.
-    pub fn audit_stretch_sql(&self, search: &AuditSearch, order: AuditOrder) -> Vec<String> {
+    /// The statements that [`Store::audit_stretch`] would run, with their values in them, for whoever asks the database
+    /// for its plan.
+    pub fn audit_stretch_sql(
+        &self,
+        org: OrgId,
+        search: &AuditSearch,
+        order: AuditOrder,
+        rows: u32,
+        limit: u32,
+    ) -> Vec<String> {
         let plan = search.plan(self.is_sqlite(), order);
-        let mut texts = vec![plan.rows()];
+        let fixed = [
+            Bind::Id(org.uuid()),
+            Bind::Number(search.above),
+            Bind::Number(search.below),
+            plan.value(),
+        ];
+        let write = |text: String, more: &[Bind]| {
+            let values = fixed.iter().chain(more).enumerate();
+            // From the last, so that `$1` is not taken for the beginning of `$10`.
+            values.rev().fold(text, |text, (at, value)| {
+                text.replace(&format!("${}", at + 1), &value.literal(plan.sqlite))
+            })
+        };
+        let number = |number: u32| Bind::Number(i64::from(number));
+        let mut texts = Vec::new();
         if !plan.others.is_empty() {
-            texts.insert(0, plan.end());
+            texts.push(write(plan.end(), &[number(rows)]));
         }
+        let values: Vec<Bind> = plan.values.iter().cloned().chain([number(limit)]).collect();
+        texts.push(write(plan.rows(), &values));
         texts
     }
 
