@@ -189,7 +189,9 @@ async fn ended(log: &AuditLog, org: OrgId, actor: Actor, mut walk: Walk) {
         outcome: match walk.state {
             WalkState::Done => "ok",
             WalkState::Stopped => "broken_off",
-            _ => "failed",
+            WalkState::Running | WalkState::Stopping | WalkState::Broken | WalkState::Failed => {
+                "failed"
+            }
         },
         detail: serde_json::json!({ "events": walk.seq }),
         ..AdminEvent::default()

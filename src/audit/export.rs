@@ -418,7 +418,9 @@ impl AuditLog {
         };
         let mut exporter = self.exporter(org, search, true);
         while let Some(lines) = exporter.next().await? {
-            lines.iter().for_each(|line| out(line));
+            for line in &lines {
+                out(line);
+            }
         }
         Ok(exporter.written)
     }

@@ -244,16 +244,15 @@ impl AuditLog {
         call: CallId,
     ) -> Result<Option<(AuditRow, Option<AuditRow>, Vec<i64>)>, StoreError> {
         let mut seqs = self.store.audit_call(org, call).await?;
-        let seq = match seqs.pop() {
-            Some(seq) => seq,
-            None => {
-                // The id says when the call began.
-                let near = began(call).minus(Duration::from_mins(1));
-                let above = self.store.audit_seq_before(org, near).await?;
-                let intent = self.store.audit_intent(org, call, above, NEAR).await?;
-                let Some(seq) = intent else { return Ok(None) };
-                seq
-            }
+        let seq = if let Some(seq) = seqs.pop() {
+            seq
+        } else {
+            // The id says when the call began.
+            let near = began(call).minus(Duration::from_mins(1));
+            let above = self.store.audit_seq_before(org, near).await?;
+            let intent = self.store.audit_intent(org, call, above, NEAR).await?;
+            let Some(seq) = intent else { return Ok(None) };
+            seq
         };
         let Some(row) = self.event(org, seq).await? else {
             return Ok(None);
@@ -281,9 +280,12 @@ impl AuditLog {
         let is_call = row.tool.is_some();
         let detail = parsed(row.payload.as_ref().map(|payload| payload.body.as_str()));
         // Of a call's outcome this is nothing that anybody wrote.
-        let of_outcome = |name: &str| match is_call {
-            true => detail["detail"][name].clone(),
-            false => Value::Null,
+        let of_outcome = |name: &str| {
+            if is_call {
+                detail["detail"][name].clone()
+            } else {
+                Value::Null
+            }
         };
         let text = |name| of_outcome(name).as_str().map(str::to_owned);
         let record = Record {
@@ -330,10 +332,10 @@ impl AuditLog {
         // Without an outcome the row is the intent.
         let begun = intent.as_ref().unwrap_or(&row);
         Ok(Opened {
-            arguments: match body(begun) {
-                Value::Object(mut all) => all.remove("arguments").unwrap_or_default(),
-                _ => Value::Null,
-            },
+            arguments: body(begun)
+                .as_object_mut()
+                .and_then(|all| all.remove("arguments"))
+                .unwrap_or_default(),
             detail: if row.outcome.is_some() {
                 body(&row)
             } else {

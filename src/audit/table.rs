@@ -4,6 +4,7 @@
 //! whole: one that ends without it was broken off.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use super::review::parsed;
 use super::{AuditError, AuditLog, Line, Order, Search};
@@ -114,7 +115,8 @@ impl Table {
             self.search.above = seq;
         } else {
             self.ended = true;
-            text.push_str(&format!("# complete: {} records\r\n", self.written));
+            // Writing into a string does not fail.
+            let _ = write!(text, "# complete: {} records\r\n", self.written);
         }
         Ok(Some(text))
     }

@@ -112,49 +112,30 @@ impl AuditCount {
         timed.duration_us.filter(|duration| *duration >= 0)
     }
 
-    const fn from_numbers(numbers: &[i64; 13]) -> Self {
-        let [
-            events,
-            failures,
-            timed,
-            total_us,
-            most_us,
-            a,
-            b,
-            c,
-            d,
-            e,
-            f,
-            g,
-            h,
-        ] = *numbers;
+    fn from_numbers(numbers: &[i64; 13]) -> Self {
+        let [events, failures, timed, total_us, most_us, within @ ..] = *numbers;
         Self {
             events,
             failures,
             timed,
             total_us,
             most_us,
-            within: [a, b, c, d, e, f, g, h],
+            within,
         }
     }
 
-    const fn numbers(&self) -> [i64; 13] {
-        let [a, b, c, d, e, f, g, h] = self.within;
-        [
+    fn numbers(&self) -> [i64; 13] {
+        let mut numbers = [0; 13];
+        let (sums, within) = numbers.split_at_mut(5);
+        sums.copy_from_slice(&[
             self.events,
             self.failures,
             self.timed,
             self.total_us,
             self.most_us,
-            a,
-            b,
-            c,
-            d,
-            e,
-            f,
-            g,
-            h,
-        ]
+        ]);
+        within.copy_from_slice(&self.within);
+        numbers
     }
 }
 
@@ -261,7 +242,7 @@ static ADD: LazyLock<Vec<String>> = LazyLock::new(|| {
 });
 
 /// The first counts that one statement takes, that statement, and the others.
-pub(super) fn adding<'rows, T>(rows: &'rows [T]) -> Option<(&'static str, &'rows [T], &'rows [T])> {
+pub(super) fn adding<T>(rows: &[T]) -> Option<(&'static str, &[T], &[T])> {
     chunk(rows, &ADD)
 }
 

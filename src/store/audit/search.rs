@@ -300,10 +300,9 @@ impl AuditSearch {
             _ => None,
         };
         let place = |narrower: &[&str]| {
-            let found = equalities
+            equalities
                 .iter()
-                .position(|(column, _, index, _)| index.is_some() && narrower.contains(column));
-            found
+                .position(|(column, _, index, _)| index.is_some() && narrower.contains(column))
         };
         let whole = |index, fits| Lead {
             index: Some(index),
@@ -562,11 +561,15 @@ impl Store {
             plan.value(),
         ];
         let write = |text: String, more: &[Bind]| {
-            let values = fixed.iter().chain(more).enumerate();
+            let values: Vec<&Bind> = fixed.iter().chain(more).collect();
             // From the last, so that `$1` is not taken for the beginning of `$10`.
-            values.rev().fold(text, |text, (at, value)| {
-                text.replace(&format!("${}", at + 1), &value.literal(plan.sqlite))
-            })
+            values
+                .iter()
+                .enumerate()
+                .rev()
+                .fold(text, |text, (at, value)| {
+                    text.replace(&format!("${}", at + 1), &value.literal(plan.sqlite))
+                })
         };
         let number = |number: u32| Bind::Number(i64::from(number));
         let mut texts = Vec::new();

@@ -126,10 +126,12 @@ fn number(number: i64) -> String {
 /// How long something took.
 fn duration(micros: i64) -> String {
     match micros {
-        ..1_000 => format!("{micros} µs"),
-        ..10_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
-        ..1_000_000 => format!("{} ms", micros / 1_000),
-        ..60_000_000 => format!("{}.{} s", micros / 1_000_000, micros % 1_000_000 / 100_000),
+        i64::MIN..1_000 => format!("{micros} µs"),
+        1_000..10_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
+        10_000..1_000_000 => format!("{} ms", micros / 1_000),
+        1_000_000..60_000_000 => {
+            format!("{}.{} s", micros / 1_000_000, micros % 1_000_000 / 100_000)
+        }
         _ => format!(
             "{} min {} s",
             micros / 60_000_000,

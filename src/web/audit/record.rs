@@ -23,6 +23,10 @@ const STEPS: u32 = 100;
 
 #[derive(Template)]
 #[template(path = "audit/record.html", config = "src/web/askama.toml")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one question of the template"
+)]
 struct Shown {
     page: Page,
     call: String,
@@ -119,9 +123,12 @@ pub(super) async fn open(
 }
 
 fn told(opened: &Opened) -> (String, String) {
-    let text = |value: &Value| match value {
-        Value::Null => String::new(),
-        value => serde_json::to_string_pretty(value).unwrap_or_default(),
+    let text = |value: &Value| {
+        if value.is_null() {
+            String::new()
+        } else {
+            serde_json::to_string_pretty(value).unwrap_or_default()
+        }
     };
     (text(&opened.arguments), text(&opened.detail))
 }
@@ -233,15 +240,15 @@ fn went(record: &Record) -> Vec<Fact> {
     if let Some(intent) = &record.intent {
         facts.push(fact("Intent recorded", intent.at.rfc3339()));
     }
-    match &row.outcome {
-        Some(outcome) => {
-            facts.push(fact("Outcome recorded", row.at.rfc3339()));
-            facts.push(link("Outcome", outcome.clone(), &[("outcome", outcome)]));
-        }
-        None => {
-            facts.push(fact("Intent recorded", row.at.rfc3339()));
-            facts.push(fact("Outcome", "none yet: it is under way, or its process ended and the call will be closed as unknown"));
-        }
+    if let Some(outcome) = &row.outcome {
+        facts.push(fact("Outcome recorded", row.at.rfc3339()));
+        facts.push(link("Outcome", outcome.clone(), &[("outcome", outcome)]));
+    } else {
+        facts.push(fact("Intent recorded", row.at.rfc3339()));
+        facts.push(fact(
+            "Outcome",
+            "none yet: it is under way, or its process ended and the call will be closed as unknown",
+        ));
     }
     if row.tool.is_some() {
         let decision = match row.outcome.as_deref() {
