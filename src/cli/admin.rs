@@ -12,7 +12,7 @@ use super::{Json, output};
 use crate::app::App;
 use crate::audit::{Actor, AdminEvent};
 use crate::calls::Switch;
-use crate::connect::{self, Revoked};
+use crate::connect::{self, Revoked, Synced};
 use crate::ids::ConnectionId;
 use crate::integrations;
 use crate::keys;
@@ -300,7 +300,9 @@ impl Connections {
                 let Some(row) = app.store.connection(id).await? else {
                     bail!("there is no connection {id}")
                 };
-                let Some(receipt) = app.connections.disconnect(row.user_id, id).await? else {
+                let erase = Synced::Erase;
+                let Some(receipt) = app.connections.disconnect(row.user_id, id, erase).await?
+                else {
                     bail!("there is no connection {id}")
                 };
                 let said = match receipt.revoked {
@@ -309,6 +311,7 @@ impl Connections {
                         "deleted here; the provider offers no revocation".to_owned()
                     }
                     Revoked::No(reason) => format!("deleted here, but not revoked: {reason}"),
+                    Revoked::Before => "disconnected before, now deleted here".to_owned(),
                 };
                 output::line(&format!(
                     "{} {}: {said}",

@@ -58,6 +58,18 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("migrations/0007_review.sqlite.sql"),
         postgres: include_str!("migrations/0007_review.postgres.sql"),
     },
+    Step {
+        version: 9,
+        name: "untrusted",
+        sqlite: include_str!("migrations/0009_untrusted.sqlite.sql"),
+        postgres: include_str!("migrations/0009_untrusted.postgres.sql"),
+    },
+    Step {
+        version: 10,
+        name: "accounts",
+        sqlite: include_str!("migrations/0010_accounts.sqlite.sql"),
+        postgres: include_str!("migrations/0010_accounts.postgres.sql"),
+    },
 ];
 
 fn migrator(sql: fn(&Step) -> &'static str) -> Migrator {

@@ -107,8 +107,7 @@ pub fn router(web: Web) -> Router {
         .route("/account", get(account::page))
         .route("/account/password", post(account::change_password))
         .merge(admin::routes())
-        .route("/connections", get(accounts::list))
-        .route("/connections/{id}/disconnect", post(accounts::disconnect))
+        .merge(accounts::routes())
         .route(
             "/connect/{integration}",
             get(connecting::explain).post(connecting::start),

@@ -117,6 +117,11 @@ impl Page {
         self.at.as_ref() == Some(place)
     }
 
+    /// Whether the person administers the organization.
+    pub(super) fn is_admin(&self) -> bool {
+        self.role == Some(Role::Admin)
+    }
+
     /// Where this person can go.
     pub(super) fn sections(&self) -> &'static [Section] {
         match self.role {
@@ -193,6 +198,11 @@ pub(super) fn problem(
             .insert(http::header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
+}
+
+/// The date of an RFC 3339 time.
+pub(super) fn day(at: &str) -> &str {
+    at.split('T').next().unwrap_or(at)
 }
 
 /// An error's words as people read them.
