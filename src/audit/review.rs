@@ -16,8 +16,11 @@ use crate::store::{AuditRow, StoreError, UserRow};
 /// How long a page looks for what fits before it shows what it has and offers to go on.
 const PATIENCE: Duration = Duration::from_millis(40);
 
-/// Rows that the first stretch of a page looks at, and the most that a later one does.
+/// Rows that a stretch looks at, at least and at most.
 const STRETCH: (u32, u32) = (500, 8_000);
+
+/// Lines that a stretch answers at most, so that patience is looked at in between.
+const LINES: u32 = 750;
 
 /// How many events after a call began its intent is looked for, when the call has not ended.
 const NEAR: i64 = 20_000;
@@ -193,26 +196,35 @@ impl AuditLog {
     ) -> Result<Found, StoreError> {
         let started = Instant::now();
         let mut lines: Vec<Line> = Vec::new();
-        let (mut rows, most) = STRETCH;
+        let (least, most) = STRETCH;
+        let mut rows = least;
         let mut reached = None;
         while search.above < search.below {
+            let begun = Instant::now();
             let missing = limit.saturating_sub(u32::try_from(lines.len()).unwrap_or(u32::MAX));
             // One more than is shown says whether there is more.
             let mut stretch = self
                 .store
-                .audit_stretch(org, &search, order, rows, missing + 1)
+                .audit_stretch(org, &search, order, rows, (missing + 1).min(LINES))
                 .await?;
             lines.append(&mut stretch.lines);
             reached = stretch.reached;
             let Some(seq) = reached else { break };
-            if lines.len() > limit as usize || started.elapsed() > patience {
+            let left = patience.saturating_sub(started.elapsed());
+            if lines.len() > limit as usize || left.is_zero() {
                 break;
             }
             match order {
                 Order::Down => search.below = seq,
                 Order::Up => search.above = seq,
             }
-            rows = (rows * 4).min(most);
+            // As many rows as the time that is left allows at the pace of the last ones.
+            let micros = begun.elapsed().as_micros().max(1);
+            let fitting = u128::from(rows) * left.as_micros() / micros;
+            rows = u32::try_from(fitting)
+                .unwrap_or(most)
+                .min(rows * 4)
+                .clamp(least, most);
         }
         let beyond = if lines.len() > limit as usize {
             lines.truncate(limit as usize);

@@ -291,7 +291,7 @@ async fn counts_go_with_the_events_and_are_caught_up_with() {
         assert_eq!(store.audit_counted(org).await.unwrap(), (33, 82));
         assert_eq!(
             rig.log
-                .catch_up_counts(Duration::from_secs(60))
+                .catch_up_counts(Duration::from_mins(1))
                 .await
                 .unwrap(),
             49
