@@ -30,6 +30,10 @@ const ALIVE: Duration = Duration::from_secs(30);
 const STALE_CALL: Duration = Duration::from_mins(10);
 /// How long attempts to connect, and changes that everybody has heard of, are kept.
 const KEPT: Duration = Duration::from_hours(24);
+/// How long one round counts audit events that an earlier release did not count.
+const CATCHING_UP: Duration = Duration::from_secs(20);
+/// How long it can be looked up how an export or a verification went; the log itself keeps that.
+const KEPT_WALKS: Duration = Duration::from_hours(30 * 24);
 /// How long a legacy MCP session may be idle.
 const IDLE_SESSION: Duration = Duration::from_hours(8);
 
@@ -132,6 +136,8 @@ impl Jobs {
         if let Err(error) = self.audit.close_stale(STALE_CALL).await {
             tracing::warn!(error = %error, "stale calls are not closed yet");
         }
+        self.audit.catch_up_counts(CATCHING_UP).await?;
+        self.audit.forget_walks(KEPT_WALKS).await?;
         if let Err(error) = removal::finish(&self.store, &self.connections, now).await {
             tracing::warn!(error = %error, "accounts of removed people are still stored");
         }

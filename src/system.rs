@@ -138,7 +138,7 @@ impl System {
         let rotation = self.inner.rotation.lock();
         match &*rotation.unwrap_or_else(PoisonError::into_inner) {
             Rotation::Running(_) => Rotation::Running(self.inner.resealed.load(Ordering::Relaxed)),
-            other => other.clone(),
+            still @ (Rotation::Idle | Rotation::Done(_) | Rotation::Failed(_)) => still.clone(),
         }
     }
 

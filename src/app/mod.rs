@@ -88,15 +88,10 @@ struct Keys {
 impl App {
     /// Builds everything from the settings: opens and migrates the database, loads or makes the keys.
     pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Self> {
-        let store = open_store(config).await?.with_clock(clock.clone());
-        store
-            .migrate()
-            .await
-            .context("the database cannot be brought up to date")?;
+        let store = migrated_store(config, &clock).await?;
         let now = clock.now();
         let org = store.organization(now).await?.id;
-        let fresh = store.keys().await?.is_empty();
-        let keys = Keys::read(config, fresh)?;
+        let keys = Keys::read(config, store.keys().await?.is_empty())?;
         let vault = Vault::new(keys.ring);
         keys::open(&store, &vault, org, now).await?;
         let signer = Arc::new(keys.signer);
@@ -308,6 +303,16 @@ fn database_url(config: &Config) -> anyhow::Result<DatabaseUrl> {
         )
     })?;
     Ok(DatabaseUrl::sqlite(config.data_dir.join("workbench.db")))
+}
+
+/// The database, as this release needs it.
+async fn migrated_store(config: &Config, clock: &Clock) -> anyhow::Result<Store> {
+    let store = open_store(config).await?.with_clock(clock.clone());
+    store
+        .migrate()
+        .await
+        .context("the database cannot be brought up to date")?;
+    Ok(store)
 }
 
 /// Who lets people and their clients in.

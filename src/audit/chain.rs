@@ -33,7 +33,7 @@ impl fmt::Debug for VerifyingKey {
 }
 
 /// An event that has no place in a chain yet.
-pub(super) fn unlinked(org: OrgId, call: CallId) -> AuditRow {
+pub fn unlinked(org: OrgId, call: CallId) -> AuditRow {
     AuditRow {
         org_id: org,
         seq: 0,
@@ -128,7 +128,7 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// Puts an event at the end of its chain; answers the new end.
-pub(super) fn link(
+pub fn link(
     head: &AuditHead,
     row: &mut AuditRow,
     now: Timestamp,

@@ -2,15 +2,16 @@
 //!
 //! The first line says what follows. Each event carries the hash before it, so that a line can be checked by itself and a
 //! selection too; checkpoints stand after the event they are about. Facts and payloads are texts, because their bytes are
-//! what was hashed.
+//! what was hashed. The last line says that the file is whole: one that ends without it was broken off.
 
+use std::collections::VecDeque;
 use std::io::BufRead;
 
 use serde::{Deserialize, Serialize};
 
 use super::chain::{self, GENESIS, VerifyingKey};
 use super::verify::{Broken, Follower, Verified};
-use super::{AuditError, AuditLog, Checkpoint, Filter};
+use super::{AuditError, AuditLog, Checkpoint, Class, Filter, Like, Search, Words};
 use crate::clock::Timestamp;
 use crate::ids::{CallId, ConnectionId, OrgId, UserId};
 use crate::store::{AuditPayload, AuditRow};
@@ -76,11 +77,21 @@ struct CheckpointLine {
     signature: String,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EndLine {
+    /// Whether everything that was asked for stands before it.
+    complete: bool,
+    /// How many events stand before it.
+    events: u64,
+}
+
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Line {
     Event(Box<EventLine>),
     Checkpoint(CheckpointLine),
+    End(EndLine),
 }
 
 /// Why an exported file was not found to be whole.
@@ -203,7 +214,8 @@ fn event(org: OrgId, line: Box<EventLine>) -> Option<([u8; 32], AuditRow)> {
 }
 
 /// Verifies an exported file, away from any server. Of a whole export nothing is missing between the first and the last
-/// event; of a selection only each event by itself, and that neighbours are neighbours, can be checked.
+/// event; of a selection only each event by itself, and that neighbours are neighbours, can be checked. A last line is
+/// held to what it says; files of earlier releases have none.
 pub fn verify_file(reader: impl BufRead, keys: &[VerifyingKey]) -> Result<Verified, FileError> {
     let mut lines = reader.lines().enumerate();
     let Some((_, first)) = lines.next() else {
@@ -215,8 +227,12 @@ pub fn verify_file(reader: impl BufRead, keys: &[VerifyingKey]) -> Result<Verifi
     }
     let mut follower = Follower::new(head.org, keys);
     let mut started = false;
+    let mut ended = false;
     for (index, line) in lines {
         let unreadable = || FileError::Line(index + 1);
+        if ended {
+            return Err(unreadable());
+        }
         match serde_json::from_str(&line?).map_err(|_| unreadable())? {
             Line::Event(line) => {
                 let (previous, row) = event(head.org, line).ok_or_else(unreadable)?;
@@ -238,9 +254,138 @@ pub fn verify_file(reader: impl BufRead, keys: &[VerifyingKey]) -> Result<Verifi
                 let checkpoint = checkpoint(line).ok_or_else(unreadable)?;
                 follower.checkpoint(&checkpoint, false)?;
             }
+            Line::End(end) => {
+                if !end.complete || end.events != follower.found.events {
+                    let last = follower.seq;
+                    return Err(follower
+                        .broken(last + 1, "it and what follows are not in the file")
+                        .into());
+                }
+                ended = true;
+            }
         }
     }
     Ok(follower.found)
+}
+
+/// Writes a chain, or what fits a filter of it, oldest first.
+pub struct Exporter {
+    log: AuditLog,
+    org: OrgId,
+    search: Search,
+    selection: bool,
+    /// Whether payloads go with the events. Without them an event keeps its commitment, as when they were erased.
+    payloads: bool,
+    /// The last event read, its hash, and how many were written.
+    seq: i64,
+    previous: [u8; 32],
+    written: u64,
+    checkpoints: VecDeque<Checkpoint>,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Begin,
+    Events,
+    End,
+}
+
+impl Exporter {
+    /// The last event that was read.
+    pub const fn seq(&self) -> i64 {
+        self.seq
+    }
+
+    /// How many events were written.
+    pub const fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// The line that says that the file is not whole, for when [`Exporter::next`] fails.
+    pub fn broken_off(&self) -> String {
+        super::json(&EndLine {
+            complete: false,
+            events: self.written,
+        })
+    }
+
+    /// The next lines, without their ends; none may be among them although there are more. `None` is the end.
+    pub async fn next(&mut self) -> Result<Option<Vec<String>>, AuditError> {
+        match self.state {
+            State::Begin => {
+                if self.seq > 0 {
+                    // For its hash alone.
+                    let before = self
+                        .log
+                        .store
+                        .audit_after(self.org, self.seq - 1, 1)
+                        .await?;
+                    self.previous = before.first().map_or(GENESIS, |row| row.hash);
+                }
+                self.more_checkpoints(self.seq).await?;
+                self.state = State::Events;
+                Ok(Some(vec![super::json(&Head {
+                    format: FORMAT.to_owned(),
+                    org: self.org,
+                    selection: self.selection,
+                })]))
+            }
+            State::Events => self.events().await.map(Some),
+            State::End => Ok(None),
+        }
+    }
+
+    async fn events(&mut self) -> Result<Vec<String>, AuditError> {
+        let page = self.log.store.audit_after(self.org, self.seq, PAGE).await?;
+        let mut lines = Vec::new();
+        if page.is_empty() {
+            self.end(&mut lines);
+        }
+        for mut row in page {
+            if row.seq >= self.search.below {
+                self.end(&mut lines);
+                break;
+            }
+            self.seq = row.seq;
+            let fits = !self.selection || fits(&self.search, &row);
+            if fits {
+                if !self.payloads {
+                    row.payload = None;
+                }
+                lines.push(event_line(&self.previous, &row));
+                self.written += 1;
+            }
+            while let Some(checkpoint) = self.checkpoints.pop_front_if(|next| next.seq <= row.seq) {
+                if fits {
+                    lines.push(checkpoint_line(&checkpoint));
+                }
+                if self.checkpoints.is_empty() {
+                    self.more_checkpoints(checkpoint.seq).await?;
+                }
+            }
+            self.previous = row.hash;
+        }
+        Ok(lines)
+    }
+
+    fn end(&mut self, lines: &mut Vec<String>) {
+        self.state = State::End;
+        lines.push(super::json(&EndLine {
+            complete: true,
+            events: self.written,
+        }));
+    }
+
+    async fn more_checkpoints(&mut self, after: i64) -> Result<(), AuditError> {
+        let found = self
+            .log
+            .store
+            .audit_checkpoints(self.org, after, PAGE)
+            .await?;
+        self.checkpoints = found.into();
+        Ok(())
+    }
 }
 
 impl AuditLog {
@@ -253,87 +398,93 @@ impl AuditLog {
         filter: &Filter,
         mut out: impl FnMut(&str),
     ) -> Result<u64, AuditError> {
-        let selection = selects(filter);
-        out(&super::json(&Head {
-            format: FORMAT.to_owned(),
-            org,
-            selection,
-        }));
         let range = Filter {
-            since: filter.since,
-            until: filter.until,
-            ..Filter::default()
+            after: None,
+            ..filter.clone()
         };
         let query = self.query(org, &range).await?;
-        let mut previous = GENESIS;
-        let mut seq = query.above;
-        if seq > 0 {
-            // For its hash alone.
-            let before = self.store.audit_after(org, seq - 1, 1).await?;
-            previous = before.first().map_or(GENESIS, |row| row.hash);
-        }
-        let mut checkpoints = self
-            .store
-            .audit_checkpoints(org, seq, PAGE)
-            .await?
-            .into_iter()
-            .peekable();
-        let mut written = 0;
-        loop {
-            let page = self.store.audit_after(org, seq, PAGE).await?;
-            let Some(last) = page.last() else {
-                return Ok(written);
-            };
-            seq = last.seq;
-            for row in page {
-                if row.seq >= query.below {
-                    return Ok(written);
-                }
-                let fits = !selection || matches(filter, &row);
-                if fits {
-                    out(&event_line(&previous, &row));
-                    written += 1;
-                }
-                while let Some(checkpoint) = checkpoints.next_if(|next| next.seq <= row.seq) {
-                    if fits {
-                        out(&checkpoint_line(&checkpoint));
-                    }
-                    if checkpoints.peek().is_none() {
-                        let more = self
-                            .store
-                            .audit_checkpoints(org, checkpoint.seq, PAGE)
-                            .await?;
-                        checkpoints = more.into_iter().peekable();
-                    }
-                }
-                previous = row.hash;
+        let search = Search {
+            user: query.user,
+            integration: query.integration,
+            connection: query.connection,
+            tool: query.tool,
+            effect: query.effect,
+            outcome: query.outcome.map(Like::Is),
+            thread: query.thread,
+            kind: query.kind.map(Like::Is),
+            words: None,
+            above: query.above,
+            below: query.below,
+        };
+        let mut exporter = self.exporter(org, search, true);
+        while let Some(lines) = exporter.next().await? {
+            for line in &lines {
+                out(line);
             }
         }
+        Ok(exporter.written)
+    }
+
+    /// What writes the events between two places of the chain that fit, with or without their payloads.
+    pub(super) fn exporter(&self, org: OrgId, search: Search, payloads: bool) -> Exporter {
+        let all = Search {
+            above: search.above,
+            below: search.below,
+            ..Search::default()
+        };
+        Exporter {
+            log: self.clone(),
+            org,
+            selection: search != all,
+            payloads,
+            seq: search.above,
+            previous: GENESIS,
+            written: 0,
+            checkpoints: VecDeque::new(),
+            state: State::Begin,
+            search,
+        }
     }
 }
 
-/// Whether a filter leaves events out between the first and the last.
-const fn selects(filter: &Filter) -> bool {
-    filter.user.is_some()
-        || filter.integration.is_some()
-        || filter.connection.is_some()
-        || filter.tool.is_some()
-        || filter.effect.is_some()
-        || filter.outcome.is_some()
-        || filter.thread.is_some()
-        || filter.kind.is_some()
-}
-
-fn matches(filter: &Filter, row: &AuditRow) -> bool {
-    fn fits<T: PartialEq>(wanted: Option<&T>, found: Option<&T>) -> bool {
+/// Whether an event fits a filter, its range left out; as the store's own search has it, for intents too.
+fn fits(search: &Search, row: &AuditRow) -> bool {
+    fn is<T: PartialEq>(wanted: Option<&T>, found: Option<&T>) -> bool {
         wanted.is_none() || wanted == found
     }
-    fits(filter.user.as_ref(), row.user_id.as_ref())
-        && fits(filter.integration.as_ref(), row.integration.as_ref())
-        && fits(filter.connection.as_ref(), row.connection_id.as_ref())
-        && fits(filter.tool.as_ref(), row.tool.as_ref())
-        && fits(filter.effect.as_ref(), row.effect.as_ref())
-        && fits(filter.outcome.as_ref(), row.outcome.as_ref())
-        && fits(filter.thread.as_ref(), row.thread.as_ref())
-        && fits(filter.kind.as_ref(), Some(&row.kind))
+    let outcome = match &search.outcome {
+        None | Some(Like::Class(_)) => true,
+        Some(Like::Is(code)) => row.outcome.as_ref() == Some(code),
+        Some(Like::NotOk) => row.outcome.as_deref().is_some_and(|code| code != "ok"),
+    };
+    let kind = match &search.kind {
+        None | Some(Like::NotOk) => true,
+        Some(Like::Is(kind)) => row.kind == *kind,
+        Some(Like::Class(class)) => Class::of(&row.kind, row.tool.is_some()) == *class,
+    };
+    is(search.user.as_ref(), row.user_id.as_ref())
+        && is(search.integration.as_ref(), row.integration.as_ref())
+        && is(search.connection.as_ref(), row.connection_id.as_ref())
+        && is(search.tool.as_ref(), row.tool.as_ref())
+        && is(search.effect.as_ref(), row.effect.as_ref())
+        && is(search.thread.as_ref(), row.thread.as_ref())
+        && outcome
+        && kind
+        && search.words.as_ref().is_none_or(|words| says(words, row))
+}
+
+fn says(words: &Words, row: &AuditRow) -> bool {
+    let has = |text: Option<&str>| {
+        text.is_some_and(|text| text.to_ascii_lowercase().contains(&words.text))
+    };
+    has(row.tool.as_deref())
+        || has(row.integration.as_deref())
+        || has(row.thread.as_deref())
+        || has(Some(&row.kind))
+        || has(row.outcome.as_deref())
+        || row.tool.is_none() && has(Some(&row.facts))
+        || row.user_id.is_some_and(|id| words.users.contains(&id))
+        || row
+            .connection_id
+            .is_some_and(|id| words.connections.contains(&id))
 }

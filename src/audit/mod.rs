@@ -18,11 +18,16 @@
 //! [`AuditLog::digest`] for the others; [`scrub()`] is only the second net.
 
 mod chain;
+mod chart;
+mod download;
 mod export;
 mod pending;
+mod review;
 mod scrub;
 mod stale;
+mod table;
 mod verify;
+mod walks;
 mod writer;
 
 use std::borrow::Cow;
@@ -35,17 +40,26 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-pub use chain::VerifyingKey;
-pub use export::{FileError, checkpoint_line, read_checkpoints, verify_file};
+pub use chain::{VerifyingKey, link, unlinked};
+pub use chart::{Bar, Chart, Served};
+pub use download::{Download, Form};
+pub use export::{Exporter, FileError, checkpoint_line, read_checkpoints, verify_file};
 pub use pending::Pending;
+pub use review::{Beyond, Found, Look, OpenError, Opened, Payload, Record};
 pub use scrub::{scrub, scrub_value};
 pub use verify::{Broken, Verified, VerifyError};
+pub use walks::Started;
 pub use writer::AuditWriter;
 
 use crate::caller::{Caller, Client, Credential};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::{CallId, ConnectionId, GrantId, OrgId, UserId};
 pub use crate::store::AuditCheckpointRow as Checkpoint;
+pub use crate::store::{
+    AuditAccount as Account, AuditClass as Class, AuditCount as Count, AuditLine as Line,
+    AuditOrder as Order, AuditSearch as Search, AuditView as View, AuditWalk as Walk,
+    AuditWords as Words, DURATIONS_US, Like, WalkState,
+};
 use crate::store::{AuditJoined, AuditQuery, AuditRow, Store, StoreError};
 use scrub::short;
 use writer::Job;

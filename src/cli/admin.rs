@@ -296,31 +296,31 @@ impl Connections {
                 }
                 output::line("renamed")?;
             }
-            Self::Disconnect { id } => {
-                let Some(row) = app.store.connection(id).await? else {
-                    bail!("there is no connection {id}")
-                };
-                let erase = Synced::Erase;
-                let Some(receipt) = app.connections.disconnect(row.user_id, id, erase).await?
-                else {
-                    bail!("there is no connection {id}")
-                };
-                let said = match receipt.revoked {
-                    Revoked::Yes => "revoked at the provider and deleted here".to_owned(),
-                    Revoked::Unsupported => {
-                        "deleted here; the provider offers no revocation".to_owned()
-                    }
-                    Revoked::No(reason) => format!("deleted here, but not revoked: {reason}"),
-                    Revoked::Before => "disconnected before, now deleted here".to_owned(),
-                };
-                output::line(&format!(
-                    "{} {}: {said}",
-                    receipt.integration, receipt.account
-                ))?;
-            }
+            Self::Disconnect { id } => disconnect(app, id).await?,
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Disconnects an account and erases what was synced.
+async fn disconnect(app: &App, id: ConnectionId) -> anyhow::Result<()> {
+    let missing = || anyhow::anyhow!("there is no connection {id}; `connections list` shows them");
+    let row = app.store.connection(id).await?.ok_or_else(missing)?;
+    let receipt = app
+        .connections
+        .disconnect(row.user_id, id, Synced::Erase)
+        .await?
+        .ok_or_else(missing)?;
+    let said = match receipt.revoked {
+        Revoked::Yes => "revoked at the provider and deleted here".to_owned(),
+        Revoked::Unsupported => "deleted here; the provider offers no revocation".to_owned(),
+        Revoked::No(reason) => format!("deleted here, but not revoked: {reason}"),
+        Revoked::Before => "disconnected before, now deleted here".to_owned(),
+    };
+    output::line(&format!(
+        "{} {}: {said}",
+        receipt.integration, receipt.account
+    ))
 }
 
 async fn import(

@@ -53,16 +53,22 @@ const STEPS: &[Step] = &[
         postgres: include_str!("migrations/0006_approvals.postgres.sql"),
     },
     Step {
-        version: 9,
-        name: "untrusted",
-        sqlite: include_str!("migrations/0009_untrusted.sqlite.sql"),
-        postgres: include_str!("migrations/0009_untrusted.postgres.sql"),
+        version: 7,
+        name: "review",
+        sqlite: include_str!("migrations/0007_review.sqlite.sql"),
+        postgres: include_str!("migrations/0007_review.postgres.sql"),
     },
     Step {
-        version: 10,
+        version: 8,
+        name: "untrusted",
+        sqlite: include_str!("migrations/0008_untrusted.sqlite.sql"),
+        postgres: include_str!("migrations/0008_untrusted.postgres.sql"),
+    },
+    Step {
+        version: 9,
         name: "accounts",
-        sqlite: include_str!("migrations/0010_accounts.sqlite.sql"),
-        postgres: include_str!("migrations/0010_accounts.postgres.sql"),
+        sqlite: include_str!("migrations/0009_accounts.sqlite.sql"),
+        postgres: include_str!("migrations/0009_accounts.postgres.sql"),
     },
 ];
 

@@ -105,7 +105,11 @@ mod users;
 
 pub use approvals::{ApprovalRow, ApprovalState, Asked};
 pub use apps::AppRow;
-pub use audit::{AuditCheckpointRow, AuditHead, AuditJoined, AuditPayload, AuditQuery, AuditRow};
+pub use audit::{
+    AuditAccount, AuditCheckpointRow, AuditClass, AuditCount, AuditCounted, AuditHead, AuditJoined,
+    AuditLine, AuditOrder, AuditPayload, AuditQuery, AuditRow, AuditSearch, AuditStretch,
+    AuditView, AuditWalk, AuditWords, DURATIONS_US, Like, WalkState,
+};
 pub use authorizations::{AuthorizationRow, ConsentRow};
 pub use changes::Change;
 pub use clients::ClientRow;

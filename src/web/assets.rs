@@ -10,6 +10,8 @@ use crate::integrations;
 /// The files of the pages, by name.
 const FILES: &[(&str, &str)] = &[
     ("app.css", include_str!("assets/app.css")),
+    ("audit.css", include_str!("assets/audit.css")),
+    ("audit.js", include_str!("assets/audit.js")),
     ("connect.js", include_str!("assets/connect.js")),
     ("copy.js", include_str!("assets/copy.js")),
     ("mark.svg", include_str!("assets/mark.svg")),

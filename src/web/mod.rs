@@ -11,6 +11,7 @@ mod address;
 mod admin;
 mod approvals;
 mod assets;
+mod audit;
 mod bearer;
 mod client_setups;
 mod connecting;
@@ -131,6 +132,7 @@ pub fn router(web: Web) -> Router {
         .merge(activity::routes())
         .merge(tokens::routes())
         .route("/clients/add", get(adding::page))
+        .merge(audit::routes())
         .route("/oauth/authorize", get(oauth::authorize))
         .route(
             "/oauth/consent/{id}",

@@ -37,6 +37,8 @@ pub(super) enum Place {
     Policy,
     /// How everybody's accounts are.
     Health,
+    /// The audit log.
+    Audit,
     /// The installation.
     System,
 }
@@ -54,6 +56,7 @@ impl Place {
             Self::Integrations => "admin/integrations",
             Self::Policy => "admin/policy",
             Self::Health => "admin/connections",
+            Self::Audit => "admin/audit",
             Self::System => "admin/system",
         }
     }
@@ -70,6 +73,7 @@ impl Place {
             Self::Integrations => "Integrations",
             Self::Policy => "Policy",
             Self::Health => "Connection health",
+            Self::Audit => "Audit log",
             Self::System => "System",
         }
     }
@@ -98,8 +102,13 @@ const ADMINS: Section = Section {
         Place::Integrations,
         Place::Policy,
         Place::Health,
+        Place::Audit,
         Place::System,
     ],
+};
+const AUDITORS: Section = Section {
+    title: "Organization",
+    places: &[Place::Audit],
 };
 
 /// The frame of a page.
@@ -158,7 +167,8 @@ impl Page {
     pub(super) fn sections(&self) -> &'static [Section] {
         match self.role {
             Some(Role::Admin) => &[YOURS, ADMINS],
-            Some(Role::Member | Role::Auditor) => &[YOURS],
+            Some(Role::Auditor) => &[YOURS, AUDITORS],
+            Some(Role::Member) => &[YOURS],
             None => &[],
         }
     }

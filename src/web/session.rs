@@ -90,10 +90,11 @@ fn sign_in_first(web: &Web, next: &str) -> Response {
 
 /// Where a sign-in may lead: a page of ours from a fixed list, else the accounts. Never an address from outside.
 pub(super) fn local(next: &str) -> String {
-    const PAGES: [&str; 11] = [
+    const PAGES: [&str; 12] = [
         "/account",
         "/activity",
         "/activity/conversations",
+        "/admin/audit",
         "/admin/integrations",
         "/admin/people",
         "/admin/policy",
@@ -107,6 +108,9 @@ pub(super) fn local(next: &str) -> String {
         return page.to_owned();
     }
     let (path, query) = next.split_once('?').unwrap_or((next, ""));
+    if path == "/admin/audit" {
+        return path.to_owned();
+    }
     let consent = path
         .strip_prefix("/oauth/consent/")
         .and_then(|id| id.parse::<AuthorizationId>().ok());
@@ -401,6 +405,7 @@ mod tests {
             ("/tokens", "/tokens"),
             ("/admin/people", "/admin/people"),
             ("/admin/people?x", "/connections"),
+            ("/admin/audit?person=x", "/admin/audit"),
             ("/admin/../admin/people", "/connections"),
             ("", "/connections"),
             ("//evil.test", "/connections"),

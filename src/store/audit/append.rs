@@ -3,6 +3,9 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
+use sqlx::FromRow;
+
+use super::counts::{Counted, add_counts, tally};
 use super::{AuditCheckpointRow, AuditHead, AuditPayload, AuditRow, EVENT_COLUMNS, HeadColumns};
 use crate::ids::{ConnectionId, OrgId, UserId};
 use crate::store::{Store, StoreError};
@@ -11,7 +14,7 @@ use crate::store::{Store, StoreError};
 const MAX_CHUNK: usize = 64;
 
 /// `insert into <table> values ($1, …), (…)` for 1, 2, 4 … [`MAX_CHUNK`] rows.
-fn inserts(table: &str, columns: &str) -> Vec<String> {
+pub(super) fn inserts(table: &str, columns: &str) -> Vec<String> {
     let width = columns.split(',').count();
     let mut texts = Vec::new();
     let mut rows = 1;
@@ -42,7 +45,7 @@ static INSERT_PAYLOADS: LazyLock<Vec<String>> =
     LazyLock::new(|| inserts("audit_payloads", "org_id, seq, salt, body"));
 
 /// The first rows that one statement takes, that statement, and the other rows.
-fn chunk<'rows, T>(
+pub(super) fn chunk<'rows, T>(
     rows: &'rows [T],
     texts: &'static [String],
 ) -> Option<(&'static str, &'rows [T], &'rows [T])> {
@@ -54,7 +57,26 @@ fn chunk<'rows, T>(
 /// Locks the end of a chain, making it when it is the first event.
 const LOCK_HEAD: &str = "insert into audit_heads (org_id, seq, hash, at, checkpoint_seq, checkpoint_at) \
     values ($1, 0, $2, 0, 0, 0) on conflict (org_id) do update set seq = audit_heads.seq \
-    returning org_id, seq, hash, at, checkpoint_seq, checkpoint_at";
+    returning org_id, seq, hash, at, checkpoint_seq, checkpoint_at, counted";
+
+#[derive(FromRow)]
+struct LockedHead {
+    #[sqlx(flatten)]
+    head: HeadColumns,
+    counted: i64,
+}
+
+fn counts_as(row: &AuditRow) -> Counted<'_> {
+    Counted {
+        at: row.at,
+        kind: &row.kind,
+        integration: row.integration.as_deref(),
+        has_tool: row.tool.is_some(),
+        effect: row.effect.as_deref(),
+        outcome: row.outcome.as_deref(),
+        facts: &row.facts,
+    }
+}
 
 impl Store {
     /// Appends events of one organization in one transaction that holds the end of its chain. `link` gives each row its
@@ -67,12 +89,14 @@ impl Store {
         checkpoint: &(dyn Fn(&AuditHead) -> Option<AuditCheckpointRow> + Sync),
     ) -> Result<Option<AuditCheckpointRow>, StoreError> {
         on!(&self.audit, begin tx => {
-            let found: HeadColumns = sqlx::query_as(LOCK_HEAD)
+            let found: LockedHead = sqlx::query_as(LOCK_HEAD)
                 .bind(org.uuid())
                 .bind([0u8; 32].as_slice())
                 .fetch_one(&mut *tx)
                 .await?;
-            let mut head = AuditHead::try_from(found)?;
+            let mut counted = found.counted;
+            let mut head = AuditHead::try_from(found.head)?;
+            let all_counted = counted == head.seq;
             for row in rows.iter_mut() {
                 head = link(&head, row);
             }
@@ -119,6 +143,12 @@ impl Store {
                 insert.execute(&mut *tx).await?;
                 rest = later;
             }
+            // Otherwise the job that catches up counts these too.
+            if all_counted {
+                let counts = tally(rows.iter().map(counts_as));
+                add_counts!(tx, org, counts);
+                counted = head.seq;
+            }
             let signed = checkpoint(&head);
             if let Some(row) = &signed {
                 sqlx::query(
@@ -138,8 +168,8 @@ impl Store {
                 head.checkpoint_at = row.at;
             }
             sqlx::query(
-                "update audit_heads set seq = $2, hash = $3, at = $4, checkpoint_seq = $5, checkpoint_at = $6 \
-                 where org_id = $1",
+                "update audit_heads set seq = $2, hash = $3, at = $4, checkpoint_seq = $5, checkpoint_at = $6, \
+                 counted = $7 where org_id = $1",
             )
             .bind(org.uuid())
             .bind(head.seq)
@@ -147,6 +177,7 @@ impl Store {
             .bind(head.at.micros())
             .bind(head.checkpoint_seq)
             .bind(head.checkpoint_at.micros())
+            .bind(counted)
             .execute(&mut *tx)
             .await?;
             tx.commit().await?;

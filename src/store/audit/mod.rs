@@ -1,11 +1,24 @@
 //! The rows of the audit log. What they mean and how they are chained is in `crate::audit`; here they are appended in one
-//! transaction per batch (`append.rs`) and read in the two orders that there are (`read.rs`).
+//! transaction per batch (`append.rs`) and read in the two orders that there are (`read.rs`). Pages look through them by
+//! stretches (`search.rs`) and at counts by the hour (`counts.rs`); what people name and start there is in `views.rs` and
+//! `walks.rs`.
 
 mod append;
+mod counts;
 mod read;
+mod search;
+mod views;
+mod walks;
 
 use sqlx::FromRow;
 use uuid::Uuid;
+
+pub use counts::{AuditClass, AuditCount, AuditCounted, DURATIONS_US};
+pub use search::{
+    AuditAccount, AuditLine, AuditOrder, AuditSearch, AuditStretch, AuditWords, Like,
+};
+pub use views::AuditView;
+pub use walks::{AuditWalk, WalkState};
 
 use super::StoreError;
 use crate::clock::Timestamp;

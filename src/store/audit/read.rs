@@ -119,6 +119,13 @@ fn completed(query: &AuditQuery, sqlite: bool) -> String {
     )
 }
 
+/// Halves the places between `low`, which is before the time $2, and `high`, which is not, until they are neighbours.
+const SEQ_BEFORE: &str = "with recursive halves (low, high) as (select cast(0 as bigint), seq + 1 from audit_heads \
+    where org_id = $1 union all select case when early then middle else low end, case when early then high else middle end \
+    from (select low, high, (low + high) / 2 as middle, coalesce((select e.at < $2 from audit_events e \
+    where e.org_id = $1 and e.seq = (low + high) / 2), false) as early from halves where high - low > 1) as half) \
+    select low from halves where high - low <= 1";
+
 impl Store {
     /// Where every chain ends, by organization.
     pub async fn audit_heads(&self) -> Result<Vec<AuditHead>, StoreError> {
@@ -199,27 +206,12 @@ impl Store {
     /// The last event that was appended before `at`; 0 when there is none. Times never go back along a chain and it has
     /// no gaps, so this halves the chain instead of needing an index on the time.
     pub async fn audit_seq_before(&self, org: OrgId, at: Timestamp) -> Result<i64, StoreError> {
-        let last: Option<i64> = on!(&self.db, pool => sqlx::query_scalar("select seq from audit_heads where org_id = $1")
+        let before: Option<i64> = on!(&self.db, pool => sqlx::query_scalar(SEQ_BEFORE)
             .bind(org.uuid())
+            .bind(at.micros())
             .fetch_optional(pool)
             .await)?;
-        let (mut before, mut from) = (0, last.unwrap_or(0) + 1);
-        while from - before > 1 {
-            let middle = before + (from - before) / 2;
-            let found: Option<i64> = on!(&self.db, pool => sqlx::query_scalar(
-                "select at from audit_events where org_id = $1 and seq = $2",
-            )
-            .bind(org.uuid())
-            .bind(middle)
-            .fetch_optional(pool)
-            .await)?;
-            if found.is_some_and(|found| found < at.micros()) {
-                before = middle;
-            } else {
-                from = middle;
-            }
-        }
-        Ok(before)
+        Ok(before.unwrap_or(0))
     }
 
     /// The completed events that `query` asks for, newest first, at most `limit`, each with its intent.

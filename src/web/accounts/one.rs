@@ -41,12 +41,11 @@ fn shown(
     detail: AccountDetail,
     written: Option<(String, &'static str)>,
 ) -> Response {
-    let (status, name, problem) = match written {
-        Some((name, problem)) => (StatusCode::UNPROCESSABLE_ENTITY, name, Some(problem)),
-        None => {
-            let alias = detail.account.alias.clone().unwrap_or_default();
-            (StatusCode::OK, alias, None)
-        }
+    let (status, name, problem) = if let Some((name, problem)) = written {
+        (StatusCode::UNPROCESSABLE_ENTITY, name, Some(problem))
+    } else {
+        let alias = detail.account.alias.clone().unwrap_or_default();
+        (StatusCode::OK, alias, None)
     };
     let page = One {
         page: Page::of(web, Some(caller)).at(Place::Connections),
@@ -95,16 +94,15 @@ pub(super) async fn rename(
         None
     };
     let taken = "Another account of this service has the name. Choose another one.";
-    let problem = match problem {
-        Some(problem) => Some(problem),
-        None => {
-            let alias = (!name.is_empty()).then_some(name);
-            match web.connections.rename(caller.user, id, alias).await {
-                Ok(true) => return Ok(back(&web, id)),
-                Ok(false) => return Err(Error::NotFound),
-                Err(ConnectError::Store(StoreError::Conflict(_))) => Some(taken),
-                Err(error) => return Err(error.into()),
-            }
+    let problem = if problem.is_some() {
+        problem
+    } else {
+        let alias = (!name.is_empty()).then_some(name);
+        match web.connections.rename(caller.user, id, alias).await {
+            Ok(true) => return Ok(back(&web, id)),
+            Ok(false) => return Err(Error::NotFound),
+            Err(ConnectError::Store(StoreError::Conflict(_))) => Some(taken),
+            Err(error) => return Err(error.into()),
         }
     };
     let detail = look(&web, &caller, id).await?;

@@ -6,6 +6,7 @@ use axum::response::Response;
 use http::StatusCode;
 
 use crate::calls::reason;
+use crate::clock::Timestamp;
 use crate::integrations;
 use crate::web::Web;
 use crate::web::error::Error;
@@ -68,7 +69,7 @@ pub(in crate::web) async fn page(
             status,
             reason: reason(account.reason.as_deref()),
             since: account.since.rfc3339(),
-            last_used: account.last_used_at.map(|at| at.rfc3339()),
+            last_used: account.last_used_at.map(Timestamp::rfc3339),
         });
     }
     let page = Connections {

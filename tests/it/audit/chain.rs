@@ -2,7 +2,7 @@
 use super::*;
 
 /// Lets SQL change what may not be changed.
-async fn disarm(database: &Database) {
+pub(super) async fn disarm(database: &Database) {
     let sql = if database.is_sqlite() {
         "drop trigger audit_events_keep; drop trigger audit_events_stay; drop trigger audit_payloads_keep; \
          drop trigger audit_checkpoints_keep; drop trigger audit_checkpoints_stay"

@@ -2,6 +2,8 @@
 
 mod calls;
 mod chain;
+mod looking;
+mod pages;
 mod refusals;
 
 use std::sync::{Arc, Mutex};

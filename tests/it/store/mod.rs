@@ -59,8 +59,9 @@ async fn several_processes_migrate_at_once() {
                 "4 people",
                 "5 rules",
                 "6 approvals",
-                "9 untrusted",
-                "10 accounts"
+                "7 review",
+                "8 untrusted",
+                "9 accounts"
             ]
         );
         let tasks: Vec<_> = stores
