@@ -142,6 +142,7 @@ impl Jobs {
         self.server.tidy().await?;
         self.store.delete_changes_before(now.minus(KEPT)).await?;
         self.store.delete_once_before(now).await?;
+        self.store.delete_untrusted_reads_before(now).await?;
         self.calls.approvals().sweep().await?;
         self.store.delete_cap_counts_before(now.day()).await?;
         self.store

@@ -11,7 +11,7 @@
 //! | Secrets and rows | [`vault`] (envelope encryption, no I/O), [`store`] (SQL lives there and nowhere else), [`changes`] |
 //! | What an integration may use | [`kit`] |
 //! | Integrations | [`integrations`], one folder each; they name nothing but `kit` |
-//! | Services | [`audit`] (two-phase log), [`policy`] (pure), [`rulebook`] (what admins set), [`auth`] (inbound), [`connect`] (outbound), [`removal`] (of a person, from both), [`approvals`] (a human's yes), [`keys`] |
+//! | Services | [`audit`] (two-phase log), [`policy`] (pure), [`rulebook`] (what admins set), [`auth`] (inbound), [`connect`] (outbound), [`removal`] (of a person, from both), [`approvals`] (a human's yes), [`keys`], [`system`] (as admins see it) |
 //! | The one path of a call | [`calls`] |
 //! | Faces | [`mcp`] (the protocol), [`web`] (routes and pages) |
 //! | Around it | [`jobs`], [`sandbox`] (stands in for the providers), [`schemas`], [`app`] (builds it all), [`cli`] |
@@ -69,6 +69,7 @@ pub mod rulebook;
 pub mod sandbox;
 pub mod schemas;
 pub mod store;
+pub mod system;
 pub mod telemetry;
 pub mod turns;
 pub mod vault;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::audit::Actor;
 use crate::auth::{Auth, AuthError, Removal};
 use crate::clock::Timestamp;
-use crate::connect::{ConnectError, Connections, Revoked};
+use crate::connect::{ConnectError, Connections, Revoked, Synced};
 use crate::store::{Store, UserRow};
 
 /// How long after a removal the job takes up what is left of it.
@@ -69,11 +69,16 @@ pub async fn remove(
         .iter()
     {
         // Somebody else, such as the job, may have been faster.
-        if let Some(receipt) = connections.disconnect_by(by, user.id, row.id).await? {
+        let erase = Synced::Erase;
+        if let Some(receipt) = connections
+            .disconnect_by(by, user.id, row.id, erase)
+            .await?
+        {
             let provider = match receipt.revoked {
                 Revoked::Yes => "revoked".to_owned(),
                 Revoked::Unsupported => "offers no revocation; deleted here".to_owned(),
                 Revoked::No(reason) => format!("not revoked: {reason}; deleted here"),
+                Revoked::Before => "disconnected before; now deleted here".to_owned(),
             };
             accounts.push(Disconnected {
                 integration: receipt.integration,
@@ -100,7 +105,7 @@ pub async fn finish(
         .await?
     {
         connections
-            .disconnect_by(Actor::System, user, connection)
+            .disconnect_by(Actor::System, user, connection, Synced::Erase)
             .await?;
     }
     Ok(())

@@ -33,6 +33,7 @@ use crate::links::Links;
 use crate::mcp;
 use crate::rulebook::Rulebook;
 use crate::store::{DatabaseUrl, Store};
+use crate::system::{self, System};
 use crate::vault::{self, KeyRing, Mac, Secrets, Vault};
 use crate::web::{self, Web};
 
@@ -59,6 +60,8 @@ pub struct App {
     pub rulebook: Rulebook,
     /// The call path.
     pub calls: Calls,
+    /// The installation.
+    pub system: System,
     /// News.
     pub changes: Changes,
     /// Our own addresses.
@@ -138,6 +141,13 @@ impl App {
         });
         let forms = keys.secrets.mac("form");
         let (auth, server) = doors(config, &store, &clock, &audit, org, &links, forms)?;
+        let system = System::new(system::Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            vault: vault.clone(),
+            audit: audit.clone(),
+            org,
+        });
         let closing = CancellationToken::new();
         let mcp = mcp::Server::new(mcp::Options {
             calls: calls.clone(),
@@ -169,6 +179,7 @@ impl App {
             connections,
             rulebook,
             calls,
+            system,
             changes,
             links,
             org,
@@ -210,6 +221,7 @@ impl App {
             connections: self.connections.clone(),
             audit: self.audit.clone(),
             rulebook: self.rulebook.clone(),
+            system: self.system.clone(),
             calls: self.calls.clone(),
             links: self.links.clone(),
             mcp: self.mcp.clone(),

@@ -47,10 +47,13 @@ impl Calls {
                     .open_block(&mut run, integration, def, account, MOST_MAX_CHARS)
                     .await
                 {
-                    Ok(cx) => run
-                        .guarded((def.read)(&cx, variables))
-                        .await
-                        .map(|read| shape::content(read, def.mime, MOST_MAX_CHARS)),
+                    Ok(cx) => match run.guarded((def.read)(&cx, variables)).await {
+                        Ok(read) => run
+                            .reads_untrusted()
+                            .await
+                            .map(|()| shape::content(read, def.mime, MOST_MAX_CHARS)),
+                        Err(failure) => Err(failure),
+                    },
                     Err(failure) => Err(failure),
                 }
             }

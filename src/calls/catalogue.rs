@@ -7,12 +7,11 @@ use secrecy::ExposeSecret;
 use tokio::sync::broadcast;
 
 use super::explain::Failure;
-use super::{AccountStatus, Action, Calls, Catalogue};
+use super::{Action, Calls, Catalogue};
 use crate::audit::{Actor, AdminEvent};
 use crate::caller::{Caller, Credential, Scopes};
 use crate::calls::CallError;
 use crate::changes::Heard;
-use crate::clock::Timestamp;
 use crate::connect::handle;
 use crate::ids::{CallId, GrantId, OrgId, UserId};
 use crate::integrations;
@@ -132,13 +131,6 @@ impl Calls {
     /// Forgets rules that a change made old. Runs until the future is dropped.
     pub async fn follow(&self, heard: broadcast::Receiver<Heard>) {
         self.inner.rulebook.follow(heard).await;
-    }
-
-    /// The caller's accounts, as `workbench://accounts` and the pages show them.
-    pub async fn accounts(&self, caller: &Caller) -> Result<Vec<AccountStatus>, StoreError> {
-        let rules = self.rules(caller.org).await?;
-        let rows = self.inner.connections.of(caller.user).await?;
-        Ok(rows.iter().map(|row| status(row, &rules)).collect())
     }
 
     /// Ids of the integrations that are switched off for this caller.
@@ -266,47 +258,4 @@ impl Calls {
 /// Whether a connection's tools are offered. One in Error is: it is tried again, and a call may mend it.
 const fn usable(row: &ConnectionRow) -> bool {
     matches!(row.status, Status::Connected | Status::Error)
-}
-
-fn status(row: &ConnectionRow, rules: &Rules) -> AccountStatus {
-    let name = integrations::integration(&row.integration)
-        .map_or(row.integration.as_str(), |known| known.name);
-    let disabled = rules.is_off(&row.integration);
-    let (status, reason) = match row.status {
-        _ if disabled => ("Disabled", Some("switched off by an admin".to_owned())),
-        Status::Connected => ("Connected", None),
-        Status::Expired => ("Expired", Some(reason(row))),
-        Status::Error | Status::Disabled => ("Error", Some(reason(row))),
-    };
-    AccountStatus {
-        id: row.id,
-        integration: row.integration.clone(),
-        service: name.to_owned(),
-        account: row.label.clone(),
-        alias: row.alias.clone(),
-        status,
-        reason,
-        connected_on: row.connected_at.rfc3339(),
-        last_used: row.last_used_at.map(Timestamp::rfc3339),
-    }
-}
-
-/// The stored reason in words that say what to do.
-fn reason(row: &ConnectionRow) -> String {
-    match row.reason.as_deref() {
-        Some("revoked") => "the provider took the access back; reconnect".to_owned(),
-        Some("rejected") => "the provider no longer accepts the access; reconnect".to_owned(),
-        Some("lost_rotation") => {
-            "a renewed access was lost before it was saved; reconnect".to_owned()
-        }
-        Some("no_refresh_token") => {
-            "the access ended and cannot renew itself; reconnect".to_owned()
-        }
-        Some("integrity") => {
-            "the stored access was altered; reconnect, and tell an admin".to_owned()
-        }
-        Some("failed_ten_times") => "renewing failed ten times; reconnect".to_owned(),
-        Some(other) => format!("renewing fails and is tried again ({other})"),
-        None => "reconnect".to_owned(),
-    }
 }

@@ -2,6 +2,7 @@
 //!
 //! This module does not know MCP, HTTP or SQL.
 
+mod accounts;
 mod arguments;
 mod blocks;
 mod caps;
@@ -14,6 +15,7 @@ mod limits;
 mod run;
 mod search;
 mod shape;
+mod untrusted;
 mod why;
 
 use std::sync::Arc;
@@ -27,7 +29,7 @@ use crate::caller::{Caller, Client};
 use crate::changes::Changes;
 use crate::clock::{Clock, Timestamp};
 use crate::connect::Connections;
-use crate::ids::{CallId, ConnectionId};
+use crate::ids::CallId;
 use crate::integrations;
 use crate::kit::block::{BlockDef, Content};
 use crate::kit::integration::Integration;
@@ -39,6 +41,7 @@ use crate::rulebook::Rulebook;
 use crate::store::Store;
 use crate::vault::{Mac, Vault};
 
+pub use accounts::{AccountDetail, AccountStatus, Permission, reason};
 pub use arguments::canonical;
 pub use catalogue::{Events, Switch};
 pub use consent::Waiting;
@@ -106,29 +109,6 @@ pub struct Catalogue {
     pub blocks: Vec<(&'static Integration, &'static BlockDef)>,
 }
 
-/// One account of the caller.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct AccountStatus {
-    /// The connection.
-    pub id: ConnectionId,
-    /// The integration's id.
-    pub integration: String,
-    /// The integration's name.
-    pub service: String,
-    /// What people recognise it by.
-    pub account: String,
-    /// The alias the person gave it.
-    pub alias: Option<String>,
-    /// `Connected`, `Expired`, `Error` or `Disabled`.
-    pub status: &'static str,
-    /// Why it is not connected, in words.
-    pub reason: Option<String>,
-    /// RFC 3339.
-    pub connected_on: String,
-    /// RFC 3339; `None` before the first call.
-    pub last_used: Option<String>,
-}
-
 /// The calls of everyone. Cheap to clone.
 #[derive(Clone)]
 pub struct Calls {
@@ -147,6 +127,7 @@ struct Inner {
     vault: Vault,
     approvals: Approvals,
     limits: limits::Limits,
+    noted: untrusted::Noted,
     rulebook: Rulebook,
 }
 
@@ -195,6 +176,7 @@ impl Calls {
                 vault: parts.vault,
                 approvals: parts.approvals,
                 limits: limits::Limits::new(providers),
+                noted: untrusted::noted(),
                 rulebook: parts.rulebook,
             }),
         }
@@ -239,6 +221,10 @@ impl Calls {
                 .map(|output| (integration, output)),
             (None, _) if context.wrong.is_none() => Err(Failure::Unknown(name.to_owned())),
             (_, problem) => Err(Failure::Arguments(problem.unwrap_or_default())),
+        };
+        let answered = match answered {
+            Ok(answer) => run.reads_untrusted().await.map(|()| answer),
+            Err(failure) => Err(failure),
         };
         let replayed = run.replayed;
         let (call, account, (integration, output)) =

@@ -18,6 +18,7 @@ use crate::audit::{Event, Kind, Outcome, Pending, Redacted};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::ids::{ApprovalId, CallId};
+use crate::integrations;
 use crate::kit::client::{ProviderClient, Usage};
 use crate::kit::error::ToolError;
 use crate::kit::integration::Integration;
@@ -177,9 +178,13 @@ impl<'a> Run<'a> {
         integration: &'static Integration,
         name: &str,
     ) -> Result<Option<Wanted>, Failure> {
-        let subject = policy::Subject::named(integration, name)
+        let mut subject = policy::Subject::named(integration, name)
             .ok_or_else(|| Failure::Unknown(name.to_owned()))?;
         let rules = self.calls.rules(self.caller.org).await?;
+        if rules.ask_after_untrusted && integrations::tool(name).is_some_and(|(_, def)| def.outward)
+        {
+            subject.led = self.is_led().await?;
+        }
         match policy::decide(self.caller, &subject, &rules) {
             Decision::Allow => Ok(None),
             Decision::Ask(why, approver) => Ok(Some((why, approver))),

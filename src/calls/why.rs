@@ -133,6 +133,12 @@ impl Calls {
         if !outward {
             return Ok(reasons);
         }
+        if rules.ask_after_untrusted {
+            reasons.push(note(
+                "it reaches people outside, so it asks first in a conversation that has read what others wrote"
+                    .to_owned(),
+            ));
+        }
         let counts = self.inner.rulebook.counted_today(caller.org).await?;
         for cap in rules.caps_of(subject.name) {
             let (tools, whose) = (cap.tools.to_string(), caps::whose(cap, caller.user));
@@ -169,6 +175,7 @@ fn decided(caller: &Caller, subject: &Subject, rules: &Rules) -> (Decision, Vec<
     let decision = policy::trace(caller, subject, rules, |step| match step {
         Step::Limit(limit, None) => steps.push(pass(limit.passed().to_owned())),
         Step::Limit(_, Some(denial)) => steps.push(stop(denial.words(subject.integration))),
+        Step::Led => by_rule = false,
         Step::NoRule => steps.push(pass("no rule is about it, so it is allowed".to_owned())),
         Step::Rule(weighed) => {
             by_rule = true;

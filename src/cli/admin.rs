@@ -10,9 +10,9 @@ use serde_json::json;
 
 use super::{Json, output};
 use crate::app::App;
-use crate::audit::{Actor, AdminEvent};
+use crate::audit::Actor;
 use crate::calls::Switch;
-use crate::connect::{self, Revoked};
+use crate::connect::{self, Revoked, Synced};
 use crate::ids::ConnectionId;
 use crate::integrations;
 use crate::keys;
@@ -300,7 +300,9 @@ impl Connections {
                 let Some(row) = app.store.connection(id).await? else {
                     bail!("there is no connection {id}")
                 };
-                let Some(receipt) = app.connections.disconnect(row.user_id, id).await? else {
+                let erase = Synced::Erase;
+                let Some(receipt) = app.connections.disconnect(row.user_id, id, erase).await?
+                else {
                     bail!("there is no connection {id}")
                 };
                 let said = match receipt.revoked {
@@ -309,6 +311,7 @@ impl Connections {
                         "deleted here; the provider offers no revocation".to_owned()
                     }
                     Revoked::No(reason) => format!("deleted here, but not revoked: {reason}"),
+                    Revoked::Before => "disconnected before, now deleted here".to_owned(),
                 };
                 output::line(&format!(
                     "{} {}: {said}",
@@ -395,15 +398,7 @@ impl Keys {
             }
             Self::Rotate => {
                 let told = |count: usize| output::tell(&format!("{count} secrets sealed anew"));
-                let done =
-                    keys::rotate(&app.store, &app.vault, app.org, app.clock.now(), told).await?;
-                let event = AdminEvent {
-                    kind: "key.rotated",
-                    target: done.key.as_str().into(),
-                    detail: serde_json::to_value(&done)?,
-                    ..AdminEvent::default()
-                };
-                app.audit.record(Actor::System, app.org, event).await?;
+                let done = app.system.rotate(Actor::System, told).await?;
                 output::json(&done)?;
             }
         }

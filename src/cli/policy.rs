@@ -106,6 +106,11 @@ pub(super) enum Policy {
         /// Whether from now on everything is read-only.
         state: Switch,
     },
+    /// Has calls that reach people outside ask first once their conversation has read what others wrote.
+    AskAfterUntrusted {
+        /// Whether they ask from now on.
+        state: Switch,
+    },
     /// Daily caps of calls that reach people outside.
     #[command(subcommand)]
     Caps(Caps),
@@ -232,6 +237,17 @@ impl Policy {
                     "changes are allowed as the rules say"
                 })?;
             }
+            Self::AskAfterUntrusted { state } => {
+                let on = matches!(state, Switch::On);
+                app.rulebook
+                    .set_ask_after_untrusted(Actor::System, app.org, on)
+                    .await?;
+                output::line(if on {
+                    "calls that reach people outside ask first once their conversation has read what others wrote"
+                } else {
+                    "what a conversation has read changes nothing"
+                })?;
+            }
             Self::Caps(caps) => caps.run(app).await?,
             Self::Limits(limits) => limits.run(app).await?,
             Self::Explain(explain) => explain.run(app).await?,
@@ -268,6 +284,11 @@ async fn list_rules(app: &App, Json { json }: Json) -> anyhow::Result<()> {
     }
     if rules.read_only {
         output::tell("everything is read-only at the moment, whatever the rules say");
+    }
+    if rules.ask_after_untrusted {
+        output::tell(
+            "calls that reach people outside ask first once their conversation has read what others wrote",
+        );
     }
     let any = |text: Option<String>| text.unwrap_or_else(|| "any".to_owned());
     let rows: Vec<_> = rules
@@ -325,20 +346,9 @@ impl Caps {
 }
 
 async fn list_caps(app: &App, Json { json }: Json) -> anyhow::Result<()> {
-    let rules = app.rulebook.rules(app.org).await?;
-    let counts = app.rulebook.counted_today(app.org).await?;
     let mut rows = Vec::new();
-    for cap in &rules.caps {
+    for (cap, used) in app.rulebook.caps_today(app.org).await? {
         let (tools, per) = (cap.tools.to_string(), cap.per.as_str());
-        // Of a cap per person, the one who has called most.
-        let used = counts
-            .iter()
-            .filter(|count| {
-                count.tools == tools && (count.whose == per) == (cap.per == Per::Organization)
-            })
-            .map(|count| count.calls)
-            .max()
-            .unwrap_or(0);
         if json {
             output::json(&json!({
                 "tools": tools, "per": per, "calls_a_day": cap.calls_a_day, "most_used_today": used,

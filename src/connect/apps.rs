@@ -5,8 +5,9 @@ use secrecy::SecretString;
 
 use super::oauth::{TokenFailure, Trade, trade};
 use super::{ConnectError, Connections};
+use crate::clock::Timestamp;
 use crate::ids::{OrgId, UserId};
-use crate::store::{Status, StoreError};
+use crate::store::{ConnectionRow, Status, StoreError};
 use crate::vault;
 
 /// Where an app is set.
@@ -37,6 +38,23 @@ pub enum Checked {
     NotSet,
     /// It said neither.
     Unclear(String),
+}
+
+/// How somebody's account is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Whose it is.
+    pub user: UserId,
+    /// The integration's id.
+    pub integration: String,
+    /// How it is.
+    pub status: Status,
+    /// Why, in one word.
+    pub reason: Option<String>,
+    /// Since when.
+    pub since: Timestamp,
+    /// When a tool last used it.
+    pub last_used_at: Option<Timestamp>,
 }
 
 impl Connections {
@@ -92,10 +110,17 @@ impl Connections {
         })
     }
 
-    /// Whose accounts of which integration are connected, and how they are.
-    pub async fn everybody(&self, org: OrgId) -> Result<Vec<(UserId, String, Status)>, StoreError> {
+    /// Whose accounts of which integration are connected, and how they are; not which accounts.
+    pub async fn everybody(&self, org: OrgId) -> Result<Vec<Health>, StoreError> {
         let rows = self.inner.store.connections(org).await?;
-        let facts = |row: crate::store::ConnectionRow| (row.user_id, row.integration, row.status);
+        let facts = |row: ConnectionRow| Health {
+            user: row.user_id,
+            since: row.status_at.unwrap_or(row.connected_at),
+            integration: row.integration,
+            status: row.status,
+            reason: row.reason,
+            last_used_at: row.last_used_at,
+        };
         Ok(rows.into_iter().map(facts).collect())
     }
 }

@@ -481,10 +481,12 @@ impl Connections {
         let provider: &'static Provider = site.provider;
         let credential = match provider.auth {
             Auth::None => None,
-            Auth::ApiKey(_) | Auth::OAuth2(_) => Some(
-                Credential::new(provider.api.credential, tokens.bearer(), 0)
-                    .ok_or(ConnectError::Secret)?,
-            ),
+            Auth::ApiKey(_) | Auth::OAuth2(_) => {
+                let made = tokens
+                    .bearer()
+                    .and_then(|bearer| Credential::new(provider.api.credential, bearer, 0));
+                Some(made.ok_or(ConnectError::Secret)?)
+            }
         };
         let base = match &row.base_url {
             Some(url) => {
@@ -526,6 +528,8 @@ fn blank(org: OrgId, user: UserId, site: &Site, now: Timestamp) -> ConnectionRow
         subject: String::new(),
         label: String::new(),
         alias: None,
+        is_default: false,
+        status_at: None,
         details: serde_json::Value::Null,
         scopes: None,
         requested_scopes: Vec::new(),

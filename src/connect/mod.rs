@@ -37,14 +37,14 @@ use crate::store::{ConnectionRow, Records, Status, Store, StoreError};
 use crate::turns::Turns;
 use crate::vault::{Vault, VaultError};
 
-pub use apps::{AppSource, Checked, pasted};
+pub use apps::{AppSource, Checked, Health, pasted};
 pub use error::ConnectError;
 pub use flow::{Callback, Ended, Finished, Started};
 pub use flow_error::FlowError;
 pub use import::Import;
 pub use oauth::App;
 pub use reseal::{load_data_keys, reseal, sealed_under};
-pub use revoke::{Receipt, Revoked};
+pub use revoke::{Receipt, Revoked, Synced};
 pub use sites::{Site, Sites};
 
 use secret::Tokens;
@@ -237,10 +237,12 @@ impl Connections {
         let tokens = self.unseal(row, integration).await?;
         let credential = match (&provider.auth, &tokens) {
             (Auth::None, _) => None,
-            (Auth::ApiKey(_) | Auth::OAuth2(_), tokens) => Some(
-                Credential::new(provider.api.credential, tokens.bearer(), row.token_version)
-                    .ok_or(ConnectError::Secret)?,
-            ),
+            (Auth::ApiKey(_) | Auth::OAuth2(_), tokens) => {
+                let made = tokens.bearer().and_then(|bearer| {
+                    Credential::new(provider.api.credential, bearer, row.token_version)
+                });
+                Some(made.ok_or(ConnectError::Secret)?)
+            }
         };
         let base = match &row.base_url {
             Some(url) => Arc::new(Url::parse(url).map_err(|_| ConnectError::Secret)?),
@@ -368,6 +370,39 @@ impl Connections {
         Ok(renamed)
     }
 
+    /// Makes an account of this person the one that is meant when a call names none of its integration, or with `on`
+    /// false none. False when they have no such connection.
+    pub async fn set_default(
+        &self,
+        user: UserId,
+        id: ConnectionId,
+        on: bool,
+    ) -> Result<bool, ConnectError> {
+        let found = self.inner.store.connection(id).await?;
+        let Some(row) = found.filter(|row| row.user_id == user) else {
+            return Ok(false);
+        };
+        let event = AdminEvent {
+            kind: "connection.default_changed",
+            target: handle(&row).into(),
+            integration: Some(&row.integration),
+            connection: Some(id),
+            detail: serde_json::json!({ "default": on }),
+            ..AdminEvent::default()
+        };
+        let owner = Actor::Person { user, grant: None };
+        self.inner.audit.record(owner, row.org_id, event).await?;
+        let set = self.inner.store.set_default_connection(id, on).await?;
+        self.changed(user);
+        Ok(set)
+    }
+
+    /// What integrations keep for a connection: documents, and bytes of them.
+    pub async fn kept(&self, id: ConnectionId) -> Result<(u64, u64), StoreError> {
+        let (store, clock) = (self.inner.store.clone(), self.inner.clock.clone());
+        Records::new(store, id, clock).kept().await
+    }
+
     fn used(&self, id: ConnectionId) {
         let now = self.inner.clock.now();
         self.inner
@@ -441,8 +476,12 @@ fn choose(
     };
     match fits.as_slice() {
         [one] => return Ok(Arc::clone(one)),
-        // A dead account beside one live one is no choice for the caller.
         [_, _, ..] if wanted.is_none() => {
+            // What the person chose holds even when it is dead: another account would be a guess.
+            if let Some(default) = fits.iter().find(|row| row.is_default) {
+                return Ok(Arc::clone(default));
+            }
+            // A dead account beside one live one is no choice for the caller.
             let live: Vec<_> = fits
                 .iter()
                 .filter(|row| row.status == Status::Connected)

@@ -208,7 +208,9 @@ impl Connections {
             row
         };
         let tokens = self.unseal(&row, integration).await?;
-        Credential::new(provider.api.credential, tokens.bearer(), row.token_version)
+        tokens
+            .bearer()
+            .and_then(|bearer| Credential::new(provider.api.credential, bearer, row.token_version))
             .ok_or(ConnectError::Secret)
     }
 

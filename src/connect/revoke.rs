@@ -26,6 +26,17 @@ pub enum Revoked {
     Unsupported,
     /// It did not, for this reason; the tokens die by themselves or by hand.
     No(String),
+    /// There was nothing to take back: it was disconnected before.
+    Before,
+}
+
+/// What becomes of what integrations keep for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Synced {
+    /// It is deleted with the connection.
+    Erase,
+    /// It stays with the connection, which has no credential any more and waits to be connected again.
+    Keep,
 }
 
 /// What disconnecting did.
@@ -40,15 +51,16 @@ pub struct Receipt {
 }
 
 impl Connections {
-    /// Disconnects an account of this person. `None` when they have no such connection. The row and everything
-    /// integrations kept for it are deleted whatever the provider answers.
+    /// Disconnects an account of this person. `None` when they have no such connection. Its credential is deleted
+    /// whatever the provider answers, and so is everything integrations kept for it unless it is to be kept.
     pub async fn disconnect(
         &self,
         user: UserId,
         id: ConnectionId,
+        synced: Synced,
     ) -> Result<Option<Receipt>, ConnectError> {
         let owner = Actor::Person { user, grant: None };
-        self.disconnect_by(owner, user, id).await
+        self.disconnect_by(owner, user, id, synced).await
     }
 
     /// As [`Connections::disconnect`], when somebody else than the owner wants it.
@@ -57,14 +69,10 @@ impl Connections {
         by: Actor,
         user: UserId,
         id: ConnectionId,
+        synced: Synced,
     ) -> Result<Option<Receipt>, ConnectError> {
-        let Some(row) = self
-            .inner
-            .store
-            .connection(id)
-            .await?
-            .filter(|row| row.user_id == user)
-        else {
+        let found = self.inner.store.connection(id).await?;
+        let Some(row) = found.filter(|row| row.user_id == user) else {
             return Ok(None);
         };
         let (_, site) = self.site(&row.provider)?;
@@ -73,6 +81,11 @@ impl Connections {
             Revoked::Yes => "revoked".to_owned(),
             Revoked::Unsupported => "unsupported".to_owned(),
             Revoked::No(reason) => format!("not revoked: {reason}"),
+            Revoked::Before => "disconnected before".to_owned(),
+        };
+        let kept = match synced {
+            Synced::Erase => "erased",
+            Synced::Keep => "kept",
         };
         let event = AdminEvent {
             kind: "connection.disconnected",
@@ -80,16 +93,41 @@ impl Connections {
             integration: Some(&row.integration),
             connection: Some(id),
             outcome: "",
-            detail: json!({ "revocation": said }),
+            detail: json!({ "revocation": said, "synced": kept }),
         };
         self.inner.audit.record(by, row.org_id, event).await?;
-        self.inner.store.delete_connection(id).await?;
+        match synced {
+            Synced::Erase => {
+                self.inner.store.delete_connection(id).await?;
+            }
+            Synced::Keep => self.retire(row.clone()).await?,
+        }
         self.changed(user);
         Ok(Some(Receipt {
             integration: row.integration.clone(),
             account: handle(&row),
             revoked,
         }))
+    }
+
+    /// Takes the credential away. A refresh may come between; what it saves is taken away too.
+    async fn retire(&self, mut row: ConnectionRow) -> Result<(), ConnectError> {
+        let inner = &self.inner;
+        loop {
+            let nothing = Tokens::Nothing.seal(&inner.vault, &row, row.token_version + 1)?;
+            let version = row.token_version;
+            if inner
+                .store
+                .retire_connection(row.id, version, &nothing)
+                .await?
+            {
+                return Ok(());
+            }
+            match inner.store.connection(row.id).await? {
+                Some(now) => row = now,
+                None => return Ok(()),
+            }
+        }
     }
 
     async fn revoke_row(&self, row: &ConnectionRow, site: &Site) -> Revoked {
@@ -111,6 +149,7 @@ impl Connections {
             };
         }
         match self.unseal(&row, integration).await {
+            Ok(Tokens::Nothing) => Revoked::Before,
             Ok(tokens) => self.revoke_tokens(&row, site, &tokens).await,
             Err(_) => Revoked::No("its stored credential cannot be opened".to_owned()),
         }

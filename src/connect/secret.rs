@@ -18,6 +18,8 @@ pub(super) enum Tokens {
     },
     /// A key that the person pasted.
     Key(SecretString),
+    /// Nothing: the person disconnected, and kept what was synced.
+    Nothing,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -32,10 +34,11 @@ struct Document<'a> {
 
 impl Tokens {
     /// What goes into the credential of a request.
-    pub(super) fn bearer(&self) -> &SecretString {
+    pub(super) fn bearer(&self) -> Option<&SecretString> {
         match self {
-            Self::OAuth { access, .. } => access,
-            Self::Key(key) => key,
+            Self::OAuth { access, .. } => Some(access),
+            Self::Key(key) => Some(key),
+            Self::Nothing => None,
         }
     }
 
@@ -68,6 +71,11 @@ impl Tokens {
                 refresh: None,
                 key: Some(key.expose_secret()),
             },
+            Self::Nothing => Document {
+                access: None,
+                refresh: None,
+                key: None,
+            },
         };
         let text =
             Zeroizing::new(serde_json::to_string(&document).map_err(|_| ConnectError::Secret)?);
@@ -90,7 +98,12 @@ impl Tokens {
                 refresh: refresh.map(Into::into),
             }),
             Document { key: Some(key), .. } => Ok(Self::Key(key.into())),
-            _ => Err(ConnectError::Secret),
+            Document {
+                access: None,
+                refresh: None,
+                key: None,
+            } => Ok(Self::Nothing),
+            Document { .. } => Err(ConnectError::Secret),
         }
     }
 }

@@ -5,6 +5,10 @@ use std::sync::Arc;
 use super::{Decision, Denial, Kind, Rules, Subject, Verdict, Weighed};
 use crate::caller::{Approver, Caller, Credential};
 
+/// Why a call is asked about that others may have led the conversation to.
+const LED: &str =
+    "this conversation has read what others wrote, and the call reaches people outside";
+
 /// The limits that no rule can lift, in the order in which they are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
@@ -83,6 +87,8 @@ pub enum Step<'a> {
     Rule(&'a Weighed),
     /// No rule fits, so it is allowed.
     NoRule,
+    /// It reaches people outside, and others may have led the conversation to it.
+    Led,
 }
 
 /// Decides, and tells every step on the way.
@@ -99,13 +105,27 @@ pub fn trace<'a>(
             return Decision::Deny(denial);
         }
     }
-    let Some(weighed) = rules.fitting(caller, subject).next() else {
-        told(Step::NoRule);
-        return Decision::Allow;
+    let decision = match rules.fitting(caller, subject).next() {
+        None => {
+            told(Step::NoRule);
+            Decision::Allow
+        }
+        Some(weighed) => {
+            told(Step::Rule(weighed));
+            ruled(weighed, subject.kind)
+        }
     };
-    told(Step::Rule(weighed));
+    if decision == Decision::Allow && subject.led && rules.ask_after_untrusted {
+        told(Step::Led);
+        return Decision::Ask(LED.into(), Approver::Person);
+    }
+    decision
+}
+
+/// What the deciding rule says.
+fn ruled(weighed: &Weighed, kind: Kind) -> Decision {
     let why = || Arc::clone(&weighed.why);
-    match (weighed.rule.verdict, subject.kind) {
+    match (weighed.rule.verdict, kind) {
         (Verdict::Allow, _) => Decision::Allow,
         (Verdict::Ask, Kind::Tool) => Decision::Ask(why(), Approver::Person),
         (Verdict::AskAdmin, Kind::Tool) => Decision::Ask(why(), Approver::Admin),
@@ -168,6 +188,7 @@ mod tests {
             name: "github_save_issue",
             effect,
             kind,
+            led: false,
         }
     }
 
@@ -424,6 +445,41 @@ mod tests {
                         let found = decide(&caller, &subject, &rules);
                         assert_eq!(word(&found), expected, "{pair:?}");
                     }
+                }
+            }
+        }
+    }
+
+    /// Every verdict × whether the call is led × whether the organization asks then.
+    #[test]
+    fn what_others_may_have_led_to_is_asked_about() {
+        let group = GroupId::new(NOW);
+        let caller = caller(Role::Admin, &[], "tools:read tools:write");
+        for (verdict, otherwise) in [
+            (None, "allow"),
+            (
+                Some("allow - github/issues github_save_issue write"),
+                "allow",
+            ),
+            (Some("ask"), "ask"),
+            (Some("ask_admin"), "ask_admin"),
+            (Some("deny"), "deny"),
+        ] {
+            for led in [false, true] {
+                for asks in [false, true] {
+                    let mut rules =
+                        Rules::default().with_rules(verdict.map(|text| rule(text, group)));
+                    rules.ask_after_untrusted = asks;
+                    let subject = Subject {
+                        led,
+                        ..subject(WRITE, Kind::Tool)
+                    };
+                    let expected = match otherwise {
+                        "allow" if led && asks => "ask",
+                        other => other,
+                    };
+                    let found = decide(&caller, &subject, &rules);
+                    assert_eq!(word(&found), expected, "{verdict:?} {led} {asks}");
                 }
             }
         }

@@ -7,6 +7,9 @@
 //! or the organization is read-only. Then, of all [`Rule`]s that fit the caller and the call, the one that names it most
 //! closely decides, and where no rule fits the call is allowed.
 //!
+//! Where the organization wants it, what would be allowed is still asked about when it reaches people outside and its
+//! conversation has read what others wrote ([`Subject::led`]); no rule lifts that.
+//!
 //! "Most closely" is, in this order: a tool by its name, then by the beginning of its name (the longer the closer); a
 //! toolset; an integration; an effect; a group, then a role. Among equals deny goes before asking
 //! an admin, that before asking the person, and that before allow.
@@ -127,6 +130,8 @@ pub struct Subject {
     pub effect: Effect,
     /// What it is.
     pub kind: Kind,
+    /// Whether it reaches people outside, out of a conversation that has read what others wrote.
+    pub led: bool,
 }
 
 impl Subject {
@@ -142,6 +147,7 @@ impl Subject {
             name: def.name,
             effect: def.effect,
             kind: Kind::Tool,
+            led: false,
         }
     }
 
@@ -157,6 +163,7 @@ impl Subject {
             name: def.name,
             effect: Effect::Read,
             kind: Kind::Block,
+            led: false,
         }
     }
 

@@ -73,6 +73,8 @@ pub struct Rules {
     pub disabled_toolsets: Vec<(String, String)>,
     /// Whether nothing may be changed at all.
     pub read_only: bool,
+    /// Whether outward-facing calls ask first once their conversation has read what others wrote.
+    pub ask_after_untrusted: bool,
     /// Calls a minute.
     pub rates: Rates,
     /// Daily caps of outward-facing calls.

@@ -125,6 +125,7 @@ impl Rulebook {
         compiled.disabled = disabled.into_iter().map(|(id, _)| id).collect();
         compiled.disabled_toolsets = rows.disabled_toolsets;
         compiled.read_only = rows.read_only;
+        compiled.ask_after_untrusted = rows.ask_after_untrusted;
         compiled.caps = caps;
         compiled.rates = Rates {
             person: rate(rows.person_per_minute),
@@ -249,6 +250,30 @@ impl Rulebook {
             .await
     }
 
+    /// Has outward-facing calls ask first once their conversation has read what others wrote, or not; false when it stood
+    /// so already.
+    pub async fn set_ask_after_untrusted(
+        &self,
+        actor: Actor,
+        org: OrgId,
+        ask: bool,
+    ) -> Result<bool, RulebookError> {
+        let was = self.read(org).await?.ask_after_untrusted;
+        let values = (
+            json!({ "ask_after_untrusted": was }),
+            json!({ "ask_after_untrusted": ask }),
+        );
+        let change = PolicyChange::AskAfterUntrusted(ask);
+        self.set(
+            actor,
+            org,
+            "ask-after-untrusted".to_owned(),
+            values,
+            &change,
+        )
+        .await
+    }
+
     /// Sets how many calls a minute one person may make; false when it stood so already.
     pub async fn set_person_rate(
         &self,
@@ -318,6 +343,21 @@ impl Rulebook {
     pub async fn counted_today(&self, org: OrgId) -> Result<Vec<CountRow>, StoreError> {
         let day = self.inner.clock.now().day();
         self.inner.store.cap_counts(org, day).await
+    }
+
+    /// Every cap with what was counted under it today; of a cap per person, by the one who has called most.
+    pub async fn caps_today(&self, org: OrgId) -> Result<Vec<(Cap, i64)>, StoreError> {
+        let counts = self.counted_today(org).await?;
+        let rules = self.rules(org).await?;
+        let counted = rules.caps.iter().map(|cap| {
+            let (tools, per) = (cap.tools.to_string(), cap.per.as_str());
+            let of_cap = counts.iter().filter(|count| {
+                count.tools == tools && (count.whose == per) == (cap.per == Per::Organization)
+            });
+            let most = of_cap.map(|count| count.calls).max();
+            (cap.clone(), most.unwrap_or(0))
+        });
+        Ok(counted.collect())
     }
 
     /// Makes a change unless everything stands so already.

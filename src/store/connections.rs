@@ -59,6 +59,8 @@ pub struct ConnectionRow {
     pub label: String,
     /// What the person calls it.
     pub alias: Option<String>,
+    /// Whether it is meant when a call names no account of its integration.
+    pub is_default: bool,
     /// What identification found besides.
     pub details: serde_json::Value,
     /// The scopes granted; `None` when the provider does not say.
@@ -71,6 +73,8 @@ pub struct ConnectionRow {
     pub status: Status,
     /// Why, in one word.
     pub reason: Option<String>,
+    /// Since when; `None` as long as it is what it was when it was connected.
+    pub status_at: Option<Timestamp>,
     /// The tokens, sealed as one document.
     pub sealed: Sealed,
     /// Goes up by one with every new seal of other tokens, and never otherwise.
@@ -102,7 +106,7 @@ pub struct ConnectionRow {
 const COLUMNS: &str = "id, org_id, user_id, integration, provider, subject, label, alias, details, scopes, \
     requested_scopes, base_url, status, reason, sealed, token_version, access_expires_at, refresh_expires_at, \
     next_refresh_at, failures, first_failure_at, retry_at, lease_owner, lease_until, attempt_started_at, \
-    connected_at, last_used_at";
+    connected_at, last_used_at, is_default, status_at";
 
 /// A select of all columns. Both parts are texts of this program.
 pub(super) fn select(rest: &'static str) -> AssertSqlSafe<String> {
@@ -138,6 +142,8 @@ pub(super) struct ConnectionColumns {
     attempt_started_at: Option<i64>,
     connected_at: i64,
     last_used_at: Option<i64>,
+    is_default: i64,
+    status_at: Option<i64>,
 }
 
 impl TryFrom<ConnectionColumns> for ConnectionRow {
@@ -160,6 +166,7 @@ impl TryFrom<ConnectionColumns> for ConnectionRow {
             subject: row.subject,
             label: row.label,
             alias: row.alias,
+            is_default: row.is_default != 0,
             details: serde_json::from_str(&row.details).map_err(|_| corrupt("details"))?,
             scopes: match row.scopes {
                 Some(text) => Some(serde_json::from_str(&text).map_err(|_| corrupt("scopes"))?),
@@ -170,6 +177,7 @@ impl TryFrom<ConnectionColumns> for ConnectionRow {
             base_url: row.base_url,
             status: Status::parse(&row.status).ok_or_else(|| corrupt("status"))?,
             reason: row.reason,
+            status_at: at(row.status_at),
             sealed: Sealed::from_bytes(row.sealed),
             token_version: row.token_version,
             access_expires_at: at(row.access_expires_at),
@@ -325,7 +333,7 @@ impl Store {
         on!(&self.db, begin tx => {
             let found: Option<(Uuid, Uuid)> = sqlx::query_as(
                 "update connections set label = $3, details = $4, scopes = $5, requested_scopes = $6, base_url = $7, \
-                 status = $8, reason = $9, sealed = $10, token_version = $11, access_expires_at = $12, \
+                 status = $8, reason = $9, status_at = null, sealed = $10, token_version = $11, access_expires_at = $12, \
                  refresh_expires_at = $13, next_refresh_at = $14, connected_at = $15, failures = 0, \
                  first_failure_at = null, retry_at = null, lease_owner = null, lease_until = null, \
                  attempt_started_at = null \
@@ -377,6 +385,77 @@ impl Store {
                     .bind(alias)
                     .fetch_optional(&mut *tx)
                     .await?;
+            let Some((org_id, user_id)) = found else { return Ok(false) };
+            let seq: i64 = sqlx::query_scalar(super::changes::NEXT).fetch_one(&mut *tx).await?;
+            sqlx::query(super::changes::INSERT)
+                .bind(seq)
+                .bind(org_id)
+                .bind(user_id)
+                .bind("connection")
+                .bind(now.micros())
+                .execute(&mut *tx)
+                .await?;
+            tx.commit().await?;
+            Ok(true)
+        })
+    }
+
+    /// Makes a connection the one that is meant when a call names none of its integration, or with `on` false none;
+    /// false when there is no such connection.
+    pub async fn set_default_connection(
+        &self,
+        id: ConnectionId,
+        on: bool,
+    ) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        on!(&self.db, begin tx => {
+            let found: Vec<(Uuid, Uuid)> = sqlx::query_as(
+                "update connections set is_default = case when id = $1 then $2 else 0 end \
+                 where (user_id, integration) in (select user_id, integration from connections where id = $1) \
+                 returning org_id, user_id",
+            )
+            .bind(id.uuid())
+            .bind(i64::from(on))
+            .fetch_all(&mut *tx)
+            .await?;
+            let Some((org_id, user_id)) = found.first() else { return Ok(false) };
+            let seq: i64 = sqlx::query_scalar(super::changes::NEXT).fetch_one(&mut *tx).await?;
+            sqlx::query(super::changes::INSERT)
+                .bind(seq)
+                .bind(*org_id)
+                .bind(*user_id)
+                .bind("connection")
+                .bind(now.micros())
+                .execute(&mut *tx)
+                .await?;
+            tx.commit().await?;
+            Ok(true)
+        })
+    }
+
+    /// Takes a connection's credential away and leaves what it keeps: from then on it waits to be connected again. False
+    /// when the tokens are no longer those of `version`; `nothing` is sealed for the version after it.
+    pub async fn retire_connection(
+        &self,
+        id: ConnectionId,
+        version: i64,
+        nothing: &Sealed,
+    ) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        on!(&self.db, begin tx => {
+            let found: Option<(Uuid, Uuid)> = sqlx::query_as(
+                "update connections set status = 'expired', reason = 'disconnected', status_at = $4, sealed = $3, \
+                 token_version = token_version + 1, access_expires_at = null, refresh_expires_at = null, \
+                 next_refresh_at = null, failures = 0, first_failure_at = null, retry_at = null, lease_owner = null, \
+                 lease_until = null, attempt_started_at = null \
+                 where id = $1 and token_version = $2 returning org_id, user_id",
+            )
+            .bind(id.uuid())
+            .bind(version)
+            .bind(nothing.as_bytes())
+            .bind(now.micros())
+            .fetch_optional(&mut *tx)
+            .await?;
             let Some((org_id, user_id)) = found else { return Ok(false) };
             let seq: i64 = sqlx::query_scalar(super::changes::NEXT).fetch_one(&mut *tx).await?;
             sqlx::query(super::changes::INSERT)

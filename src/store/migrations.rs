@@ -52,6 +52,18 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("migrations/0006_approvals.sqlite.sql"),
         postgres: include_str!("migrations/0006_approvals.postgres.sql"),
     },
+    Step {
+        version: 9,
+        name: "untrusted",
+        sqlite: include_str!("migrations/0009_untrusted.sqlite.sql"),
+        postgres: include_str!("migrations/0009_untrusted.postgres.sql"),
+    },
+    Step {
+        version: 10,
+        name: "accounts",
+        sqlite: include_str!("migrations/0010_accounts.sqlite.sql"),
+        postgres: include_str!("migrations/0010_accounts.postgres.sql"),
+    },
 ];
 
 fn migrator(sql: fn(&Step) -> &'static str) -> Migrator {

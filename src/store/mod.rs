@@ -99,6 +99,7 @@ mod records;
 mod refresh;
 mod rules;
 mod sessions;
+mod untrusted;
 mod url;
 mod users;
 

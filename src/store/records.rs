@@ -83,6 +83,17 @@ impl Records {
         }
     }
 
+    /// How many documents there are, and how many bytes their bodies have together.
+    pub async fn kept(&self) -> Result<(u64, u64), StoreError> {
+        let (documents, bytes): (i64, i64) = on!(&self.store.db, pool => sqlx::query_as(
+            "select count(*), cast(coalesce(sum(bytes), 0) as bigint) from records where connection_id = $1",
+        )
+        .bind(self.connection.uuid())
+        .fetch_one(pool)
+        .await)?;
+        Ok((documents.unsigned_abs(), bytes.unsigned_abs()))
+    }
+
     /// One document.
     pub async fn get(&self, collection: &str, key: &str) -> Result<Option<Record>, StoreError> {
         let row: Option<RecordColumns> = on!(&self.store.db, pool => sqlx::query_as(

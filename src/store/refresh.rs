@@ -128,7 +128,9 @@ impl Store {
                 "update connections set sealed = $3, token_version = $2 + 1, access_expires_at = $4, \
                  refresh_expires_at = $5, next_refresh_at = $6, \
                  scopes = case when $7 = 1 then $8 else scopes end, \
-                 failures = 0, first_failure_at = null, retry_at = null, status = 'connected', reason = null, \
+                 failures = 0, first_failure_at = null, retry_at = null, \
+                 status_at = case when status = 'connected' then status_at else $9 end, \
+                 status = 'connected', reason = null, \
                  lease_owner = null, lease_until = null, attempt_started_at = null \
                  where id = $1 and token_version = $2",
             )
@@ -140,6 +142,7 @@ impl Store {
             .bind(rotated.next_refresh_at.map(Timestamp::micros))
             .bind(i64::from(scopes.is_some()))
             .bind(scopes.and_then(|scopes| scopes.as_deref().map(scopes_text)))
+            .bind(now.micros())
             .execute(&mut *tx)
             .await?;
             if status != Status::Connected.as_str() || scopes.is_some() {
@@ -201,7 +204,8 @@ impl Store {
             .await?;
             let Some((org_id, user_id, status, reason)) = found else { return Ok(false) };
             sqlx::query(
-                "update connections set status = $3, reason = $4, failures = $5, first_failure_at = $6, \
+                "update connections set status_at = case when status = $3 then status_at else $9 end, \
+                 status = $3, reason = $4, failures = $5, first_failure_at = $6, \
                  retry_at = $7, lease_until = $8, \
                  lease_owner = case when $8 is null then null else lease_owner end, \
                  attempt_started_at = case when $8 is null then null else attempt_started_at end \
@@ -215,6 +219,7 @@ impl Store {
             .bind(failed.first_failure_at.map(Timestamp::micros))
             .bind(failed.retry_at.map(Timestamp::micros))
             .bind(failed.keep_lease_until.map(Timestamp::micros))
+            .bind(now.micros())
             .execute(&mut *tx)
             .await?;
             if status != failed.status.as_str() || reason != failed.reason {
@@ -244,13 +249,15 @@ impl Store {
         let now = self.clock.now();
         on!(&self.refresh, begin tx => {
             let found: Option<(Uuid, Uuid)> = sqlx::query_as(
-                "update connections set status = $3, reason = $4 where id = $1 and token_version = $2 \
+                "update connections set status_at = case when status = $3 then status_at else $5 end, \
+                 status = $3, reason = $4 where id = $1 and token_version = $2 \
                  returning org_id, user_id",
             )
             .bind(id.uuid())
             .bind(version)
             .bind(status.as_str())
             .bind(reason)
+            .bind(now.micros())
             .fetch_optional(&mut *tx)
             .await?;
             let Some((org_id, user_id)) = found else { return Ok(false) };

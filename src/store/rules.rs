@@ -64,6 +64,8 @@ pub struct PolicyRows {
     pub disabled_toolsets: Vec<(String, String)>,
     /// Whether nothing may be changed.
     pub read_only: bool,
+    /// Whether outward-facing calls ask first once their conversation has read what others wrote.
+    pub ask_after_untrusted: bool,
     /// Calls a minute of one person.
     pub person_per_minute: Option<i64>,
     /// Calls a minute of everybody at one integration.
@@ -90,6 +92,8 @@ pub enum PolicyChange<'a> {
     },
     /// Allows changes, or allows none.
     ReadOnly(bool),
+    /// Has outward-facing calls ask first once their conversation has read what others wrote.
+    AskAfterUntrusted(bool),
     /// Calls a minute of one person.
     PersonRate(Option<u32>),
     /// Calls a minute at one integration.
@@ -157,6 +161,12 @@ impl PolicyChange<'_> {
                 "insert into policy_settings (org_id, read_only) values ($1, $2) on conflict (org_id) do update set \
                  read_only = excluded.read_only where policy_settings.read_only <> excluded.read_only",
                 vec![Number(Some(i64::from(read_only)))],
+            ),
+            Self::AskAfterUntrusted(ask) => (
+                "insert into policy_settings (org_id, read_only, ask_after_untrusted) values ($1, 0, $2) \
+                 on conflict (org_id) do update set ask_after_untrusted = excluded.ask_after_untrusted \
+                 where policy_settings.ask_after_untrusted <> excluded.ask_after_untrusted",
+                vec![Number(Some(i64::from(ask)))],
             ),
             Self::PersonRate(rate) => (
                 "insert into policy_settings (org_id, read_only, person_per_minute) values ($1, 0, $2) \
@@ -251,7 +261,7 @@ impl Store {
 
     /// Everything that is set.
     pub async fn policy(&self, org: OrgId) -> Result<PolicyRows, StoreError> {
-        type Settings = (i64, Option<i64>, Option<i64>);
+        type Settings = (i64, i64, Option<i64>, Option<i64>);
         let rules: Vec<RuleColumns> = on!(&self.db, pool => sqlx::query_as(
             "select id, who, integration, toolset, tool, effect, verdict, note, created_at from policy_rules \
              where org_id = $1 order by created_at, id",
@@ -266,7 +276,7 @@ impl Store {
         .fetch_all(pool)
         .await)?;
         let settings: Option<Settings> = on!(&self.db, pool => sqlx::query_as(
-            "select read_only, person_per_minute, integration_per_minute from policy_settings where org_id = $1",
+            "select read_only, ask_after_untrusted, person_per_minute, integration_per_minute from policy_settings where org_id = $1",
         )
         .bind(org.uuid())
         .fetch_optional(pool)
@@ -277,11 +287,13 @@ impl Store {
         .bind(org.uuid())
         .fetch_all(pool)
         .await)?;
-        let (read_only, person_per_minute, integration_per_minute) = settings.unwrap_or_default();
+        let (read_only, ask_after_untrusted, person_per_minute, integration_per_minute) =
+            settings.unwrap_or_default();
         Ok(PolicyRows {
             rules: rules.into_iter().map(Into::into).collect(),
             disabled_toolsets,
             read_only: read_only != 0,
+            ask_after_untrusted: ask_after_untrusted != 0,
             person_per_minute,
             integration_per_minute,
             caps,

@@ -24,6 +24,10 @@ pub(super) async fn asset(Path(name): Path<String>) -> Result<Response, Error> {
             "text/javascript; charset=utf-8",
             include_str!("assets/try.js"),
         ),
+        "connect.js" => (
+            "text/javascript; charset=utf-8",
+            include_str!("assets/connect.js"),
+        ),
         "mark.svg" => ("image/svg+xml", include_str!("assets/mark.svg")),
         _ => return Err(Error::NotFound),
     };

@@ -6,7 +6,10 @@ use http::StatusCode;
 use crate::audit::AuditError;
 use crate::auth::AuthError;
 use crate::calls::CallError;
+use crate::clock::Clock;
 use crate::connect::{ConnectError, FlowError};
+use crate::ids::CallId;
+use crate::keys::KeysError;
 use crate::rulebook::RulebookError;
 use crate::store::StoreError;
 
@@ -44,6 +47,12 @@ impl From<RulebookError> for Error {
     }
 }
 
+impl From<KeysError> for Error {
+    fn from(error: KeysError) -> Self {
+        Self::Internal(Box::new(error))
+    }
+}
+
 impl From<AuthError> for Error {
     fn from(error: AuthError) -> Self {
         Self::Internal(Box::new(error))
@@ -68,17 +77,31 @@ impl From<FlowError> for Error {
     }
 }
 
+/// A failure on its way to a person: [`super::pages::guard`] makes a page of it.
+#[derive(Clone, Debug)]
+pub(super) struct Said {
+    pub(super) title: &'static str,
+    pub(super) lines: Vec<String>,
+}
+
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let status = match &self {
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::Foreign => StatusCode::FORBIDDEN,
+        let mut lines = vec![self.to_string()];
+        let (status, title) = match &self {
+            Self::NotFound => (StatusCode::NOT_FOUND, "Nothing is here"),
+            Self::Foreign => (StatusCode::FORBIDDEN, "This form is not valid any more"),
             Self::Internal(source) => {
-                tracing::error!(error = %source, "a page failed");
-                StatusCode::INTERNAL_SERVER_ERROR
+                let id = CallId::new(Clock::System.now());
+                tracing::error!(call.id = %id, error = %source, "a page failed");
+                lines.push(format!(
+                    "If it goes on, tell whoever runs this server: {id}."
+                ));
+                (StatusCode::INTERNAL_SERVER_ERROR, "That did not work")
             }
         };
-        (status, self.to_string()).into_response()
+        let mut response = (status, lines.join(" ")).into_response();
+        response.extensions_mut().insert(Said { title, lines });
+        response
     }
 }
 

@@ -47,6 +47,7 @@ use crate::connect::Connections;
 use crate::links::Links;
 use crate::mcp;
 use crate::rulebook::Rulebook;
+use crate::system::System;
 
 pub use address::Peer;
 pub use error::Error;
@@ -70,6 +71,8 @@ pub struct Web {
     pub audit: AuditLog,
     /// What the organization allows.
     pub rulebook: Rulebook,
+    /// The installation.
+    pub system: System,
     /// What pages show of accounts.
     pub calls: Calls,
     /// Our own addresses.
@@ -111,8 +114,7 @@ pub fn router(web: Web) -> Router {
         .route("/account", get(account::page))
         .route("/account/password", post(account::change_password))
         .merge(admin::routes())
-        .route("/connections", get(accounts::list))
-        .route("/connections/{id}/disconnect", post(accounts::disconnect))
+        .merge(accounts::routes())
         .route(
             "/connect/{integration}",
             get(connecting::explain).post(connecting::start),
@@ -139,7 +141,7 @@ pub fn router(web: Web) -> Router {
         .route("/clients/{id}/sign-out", post(oauth::clients::sign_out))
         .fallback(error::not_found)
         .layer(DefaultBodyLimit::max(FORM_BYTES))
-        .layer(middleware::from_fn(pages::guard));
+        .layer(middleware::from_fn_with_state(web.clone(), pages::guard));
     let open = Router::new()
         .route(
             "/.well-known/oauth-protected-resource",

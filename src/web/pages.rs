@@ -1,7 +1,7 @@
 //! What all pages share: the frame, the security headers, and the refusal of forms from other sites.
 
 use askama::Template;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use http::header::{
@@ -10,7 +10,7 @@ use http::header::{
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::Web;
-use super::error::Error;
+use super::error::{Error, Said};
 use crate::auth::AuthError;
 use crate::caller::{Caller, Role};
 
@@ -31,6 +31,10 @@ pub(super) enum Place {
     Integrations,
     /// Rules.
     Policy,
+    /// How everybody's accounts are.
+    Health,
+    /// The installation.
+    System,
 }
 
 impl Place {
@@ -43,6 +47,8 @@ impl Place {
             Self::People => "admin/people",
             Self::Integrations => "admin/integrations",
             Self::Policy => "admin/policy",
+            Self::Health => "admin/connections",
+            Self::System => "admin/system",
         }
     }
 
@@ -55,6 +61,8 @@ impl Place {
             Self::People => "People",
             Self::Integrations => "Integrations",
             Self::Policy => "Policy",
+            Self::Health => "Connection health",
+            Self::System => "System",
         }
     }
 }
@@ -71,7 +79,13 @@ const YOURS: Section = Section {
 };
 const ADMINS: Section = Section {
     title: "Organization",
-    places: &[Place::People, Place::Integrations, Place::Policy],
+    places: &[
+        Place::People,
+        Place::Integrations,
+        Place::Policy,
+        Place::Health,
+        Place::System,
+    ],
 };
 
 /// The frame of a page.
@@ -119,6 +133,11 @@ impl Page {
     )]
     pub(super) fn is_at(&self, place: &Place) -> bool {
         self.at.as_ref() == Some(place)
+    }
+
+    /// Whether the person administers the organization.
+    pub(super) fn is_admin(&self) -> bool {
+        self.role == Some(Role::Admin)
     }
 
     /// Where this person can go.
@@ -199,6 +218,11 @@ pub(super) fn problem(
     response
 }
 
+/// The date of an RFC 3339 time.
+pub(super) fn day(at: &str) -> &str {
+    at.split('T').next().unwrap_or(at)
+}
+
 /// An error's words as people read them.
 pub(super) fn sentence(words: &str) -> String {
     let mut letters = words.chars();
@@ -212,12 +236,23 @@ pub(super) fn sentence(words: &str) -> String {
 
 /// Sets the headers of every page (no opener policy: with one, a popup loses the page that opened it on its way through
 /// the provider's), and refuses forms that a browser says come from elsewhere.
-pub(super) async fn guard(request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(web): State<Web>, request: Request, next: Next) -> Response {
     let mut response = if request.method() == Method::POST && is_foreign(&request) {
         Error::Foreign.into_response()
     } else {
         next.run(request).await
     };
+    if let Some(said) = response.extensions_mut().remove::<Said>() {
+        let message = Message {
+            page: Page::of(&web, None),
+            title: said.title.to_owned(),
+            tone: "bad",
+            lines: said.lines,
+            actions: vec![("Connected accounts".to_owned(), web.links.connections())],
+            close: false,
+        };
+        response = show(response.status(), &message);
+    }
     let headers = response.headers_mut();
     headers
         .entry(CONTENT_SECURITY_POLICY)

@@ -1,4 +1,6 @@
-//! The admins' page of what the organization allows: rules, the read-only switch, and why a call would be allowed or not.
+//! The admins' page of what the organization allows: rules, switches, caps, limits, and why a call would be allowed or not.
+
+use std::num::NonZeroU32;
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
@@ -10,7 +12,7 @@ use serde::Deserialize;
 
 use super::Web;
 use super::error::Error;
-use super::pages::{Page, Place, show};
+use super::pages::{Page, Place, sentence, show};
 use super::session::{Admin, TokenForm};
 use crate::audit::Actor;
 use crate::auth::AuthError;
@@ -18,8 +20,12 @@ use crate::caller::{Caller, Role};
 use crate::calls::Explanation;
 use crate::ids::RuleId;
 use crate::integrations;
-use crate::policy::{EffectWord, Rule, Verdict};
-use crate::rulebook::{Draft, RulebookError};
+use crate::kit::integration::Integration;
+use crate::policy::{Cap, EffectWord, Per, Rule, Subject, Verdict};
+use crate::rulebook::{Draft, Invalid, RulebookError};
+
+/// Most calls that a cap or a limit can say.
+const MOST_CALLS: u32 = 1_000_000;
 
 /// The routes of this page.
 pub(super) fn routes() -> Router<Web> {
@@ -28,6 +34,9 @@ pub(super) fn routes() -> Router<Web> {
         .route("/admin/policy/rules", post(add))
         .route("/admin/policy/rules/{id}/remove", post(remove))
         .route("/admin/policy/read-only", post(read_only))
+        .route("/admin/policy/after-untrusted", post(after_untrusted))
+        .route("/admin/policy/caps", post(cap))
+        .route("/admin/policy/limits", post(limits))
 }
 
 #[derive(Template)]
@@ -35,19 +44,54 @@ pub(super) fn routes() -> Router<Web> {
 struct Policy {
     page: Page,
     read_only: bool,
+    ask_after_untrusted: bool,
     rules: Vec<Row>,
     verdicts: [&'static str; 4],
-    roles: [&'static str; 3],
     effects: [&'static str; 3],
-    integrations: Vec<&'static str>,
-    toolsets: Vec<&'static str>,
+    /// Whom a rule can be for: value and title.
+    people: Vec<(String, String)>,
+    /// Where a rule can apply: `integration` or `integration/toolset`, and the title.
+    places: Vec<(String, String)>,
+    tools: Vec<&'static str>,
+    /// Of these, the ones that reach people outside.
+    outward: Vec<&'static str>,
+    caps: Vec<CapRow>,
     /// What was written into the form for a new rule.
     draft: Draft,
-    /// What is wrong with it.
-    problem: Option<String>,
+    cap: CapForm,
+    limits: LimitsForm,
+    /// What is wrong, and with which form.
+    wrong: Option<(Part, String)>,
     asked: Asked,
     explained: Option<Explanation>,
     unexplained: Option<String>,
+}
+
+/// A form of the page.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Rules,
+    Caps,
+    Limits,
+}
+
+struct CapRow {
+    tools: String,
+    per: &'static str,
+    calls_a_day: NonZeroU32,
+    /// Of a cap per person, by the one who has called most.
+    used: i64,
+}
+
+impl From<(Cap, i64)> for CapRow {
+    fn from((cap, used): (Cap, i64)) -> Self {
+        Self {
+            tools: cap.tools.to_string(),
+            per: cap.per.as_str(),
+            calls_a_day: cap.calls_a_day,
+            used,
+        }
+    }
 }
 
 struct Row {
@@ -78,31 +122,75 @@ struct Asked {
 }
 
 impl Policy {
+    fn problem(&self, part: Part) -> Option<&str> {
+        let (at, said) = self.wrong.as_ref()?;
+        (*at == part).then_some(said)
+    }
+
+    fn is_place(&self, value: &str) -> bool {
+        let (integration, toolset) = value.split_once('/').unwrap_or((value, ""));
+        self.draft.integration == integration && self.draft.toolset == toolset
+    }
+
     async fn of(web: &Web, caller: &Caller) -> Result<Self, Error> {
         let rules = web.rulebook.rules(caller.org).await?;
-        let mut toolsets: Vec<_> = integrations::ALL
-            .iter()
-            .flat_map(|integration| integration.toolsets)
-            .map(|set| set.id)
-            .collect();
-        toolsets.sort_unstable();
-        toolsets.dedup();
+        let roles = [Role::Member, Role::Admin, Role::Auditor].map(Role::as_str);
+        let roles = roles.map(|role| (format!("role:{role}"), format!("role {role}")));
+        let groups = web.auth.groups(caller.org).await?;
+        let groups = groups.into_iter().map(|group| {
+            (
+                format!("group:{}", group.name),
+                format!("group {}", group.name),
+            )
+        });
+        let caps = web.rulebook.caps_today(caller.org).await?;
+        let text =
+            |rate: Option<NonZeroU32>| rate.map_or_else(String::new, |rate| rate.to_string());
         Ok(Self {
             page: Page::of(web, Some(caller)).at(Place::Policy),
             read_only: rules.read_only,
+            ask_after_untrusted: rules.ask_after_untrusted,
             rules: rules.iter().map(Row::from).collect(),
             verdicts: Verdict::ALL.map(Verdict::as_str),
-            roles: [Role::Member, Role::Admin, Role::Auditor].map(Role::as_str),
             effects: EffectWord::ALL.map(EffectWord::as_str),
-            integrations: integrations::ALL.iter().map(|one| one.id).collect(),
-            toolsets,
+            people: roles.into_iter().chain(groups).collect(),
+            places: places(),
+            tools: everything().map(|subject| subject.name).collect(),
+            outward: outward().collect(),
+            caps: caps.into_iter().map(CapRow::from).collect(),
             draft: Draft::default(),
-            problem: None,
+            cap: CapForm::default(),
+            limits: LimitsForm {
+                csrf: String::new(),
+                person: text(rules.rates.person),
+                integration: text(rules.rates.integration),
+            },
+            wrong: None,
             asked: Asked::default(),
             explained: None,
             unexplained: None,
         })
     }
+}
+
+fn places() -> Vec<(String, String)> {
+    let of = |integration: &&'static Integration| {
+        let (id, name) = (integration.id, integration.name);
+        let sets = integration.toolsets.iter();
+        let sets =
+            sets.map(move |set| (format!("{id}/{}", set.id), format!("{name}: {}", set.title)));
+        std::iter::once((id.to_owned(), name.to_owned())).chain(sets)
+    };
+    integrations::ALL.iter().flat_map(of).collect()
+}
+
+fn everything() -> impl Iterator<Item = Subject> {
+    integrations::ALL.iter().copied().flat_map(Subject::all)
+}
+
+fn outward() -> impl Iterator<Item = &'static str> {
+    let tools = integrations::ALL.iter().flat_map(|one| one.tools());
+    tools.filter(|tool| tool.outward).map(|tool| tool.name)
 }
 
 async fn list(
@@ -144,25 +232,16 @@ async fn explain(
 }
 
 /// A new rule as the form has it.
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct NewRule {
-    #[serde(default)]
     csrf: String,
-    #[serde(default)]
     decision: String,
-    #[serde(default)]
     who: String,
-    #[serde(default)]
-    group: String,
-    #[serde(default)]
-    integration: String,
-    #[serde(default)]
-    toolset: String,
-    #[serde(default)]
+    /// `integration` or `integration/toolset`.
+    place: String,
     tool: String,
-    #[serde(default)]
     effect: String,
-    #[serde(default)]
     note: String,
 }
 
@@ -172,15 +251,11 @@ async fn add(
     Form(form): Form<NewRule>,
 ) -> Result<Response, Error> {
     guard(&web, &caller, &form.csrf)?;
-    let group = form.group.trim();
+    let (integration, toolset) = form.place.split_once('/').unwrap_or((&form.place, ""));
     let draft = Draft {
-        who: if group.is_empty() {
-            form.who
-        } else {
-            format!("group:{group}")
-        },
-        integration: form.integration,
-        toolset: form.toolset,
+        who: form.who,
+        integration: integration.to_owned(),
+        toolset: toolset.to_owned(),
         tool: form.tool.trim().to_owned(),
         effect: form.effect,
         verdict: form.decision,
@@ -190,16 +265,107 @@ async fn add(
         .rulebook
         .add(Actor::from(&caller), caller.org, draft.clone())
         .await;
-    match added {
-        Ok(_) => Ok(back(&web)),
+    done(&web, &caller, Part::Rules, added, |page| page.draft = draft).await
+}
+
+/// Leads back to the page, or shows it with what was written and what is wrong with it.
+async fn done<T>(
+    web: &Web,
+    caller: &Caller,
+    part: Part,
+    result: Result<T, RulebookError>,
+    written: impl FnOnce(&mut Policy),
+) -> Result<Response, Error> {
+    match result {
+        Ok(_) => Ok(back(web)),
         Err(error @ (RulebookError::Invalid(_) | RulebookError::Missing(_))) => {
-            let mut page = Policy::of(&web, &caller).await?;
-            page.problem = Some(error.to_string());
-            page.draft = draft;
+            let mut page = Policy::of(web, caller).await?;
+            page.wrong = Some((part, sentence(&error.to_string())));
+            written(&mut page);
             Ok(show(StatusCode::UNPROCESSABLE_ENTITY, &page))
         }
-        Err(error) => Err(error.into()),
+        Err(error @ (RulebookError::Audit(_) | RulebookError::Store(_))) => Err(error.into()),
     }
+}
+
+/// A cap as the form has it; without a number it is removed.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct CapForm {
+    csrf: String,
+    tools: String,
+    per: String,
+    calls: String,
+}
+
+async fn cap(
+    State(web): State<Web>,
+    Admin(caller): Admin,
+    Form(form): Form<CapForm>,
+) -> Result<Response, Error> {
+    guard(&web, &caller, &form.csrf)?;
+    let set = match (number(&form.calls), Per::parse(&form.per)) {
+        (Ok(calls), Some(per)) => {
+            let by = Actor::from(&caller);
+            let tools = form.tools.trim();
+            web.rulebook
+                .set_cap(by, caller.org, tools, per, calls)
+                .await
+        }
+        (Err(said), _) => Err(said.into()),
+        (_, None) => Err(Invalid("a cap counts per person or per organization".to_owned()).into()),
+    };
+    done(&web, &caller, Part::Caps, set, |page| page.cap = form).await
+}
+
+/// Limits as the form has them; empty sets none.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct LimitsForm {
+    csrf: String,
+    person: String,
+    integration: String,
+}
+
+async fn limits(
+    State(web): State<Web>,
+    Admin(caller): Admin,
+    Form(form): Form<LimitsForm>,
+) -> Result<Response, Error> {
+    guard(&web, &caller, &form.csrf)?;
+    let set = match (number(&form.person), number(&form.integration)) {
+        (Ok(person), Ok(integration)) => {
+            let (by, org) = (Actor::from(&caller), caller.org);
+            match web.rulebook.set_person_rate(by, org, person).await {
+                Ok(_) => {
+                    let by = Actor::from(&caller);
+                    web.rulebook
+                        .set_integration_rate(by, org, integration)
+                        .await
+                }
+                Err(error) => Err(error),
+            }
+        }
+        (Err(said), _) | (_, Err(said)) => Err(said.into()),
+    };
+    done(&web, &caller, Part::Limits, set, |page| page.limits = form).await
+}
+
+/// A number of calls; `None` when nothing is written.
+fn number(text: &str) -> Result<Option<NonZeroU32>, Invalid> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let number = text
+        .parse()
+        .ok()
+        .filter(|calls: &NonZeroU32| calls.get() <= MOST_CALLS);
+    number.map(Some).ok_or_else(|| {
+        Invalid(format!(
+            "write a whole number of calls from 1 to {MOST_CALLS}, or nothing"
+        ))
+    })
 }
 
 async fn remove(
@@ -221,7 +387,7 @@ async fn remove(
 }
 
 #[derive(Deserialize)]
-struct ReadOnlyForm {
+struct SwitchForm {
     #[serde(default)]
     csrf: String,
     /// `on` or `off`.
@@ -231,11 +397,23 @@ struct ReadOnlyForm {
 async fn read_only(
     State(web): State<Web>,
     Admin(caller): Admin,
-    Form(form): Form<ReadOnlyForm>,
+    Form(form): Form<SwitchForm>,
 ) -> Result<Response, Error> {
     guard(&web, &caller, &form.csrf)?;
     web.rulebook
         .set_read_only(Actor::from(&caller), caller.org, form.state == "on")
+        .await?;
+    Ok(back(&web))
+}
+
+async fn after_untrusted(
+    State(web): State<Web>,
+    Admin(caller): Admin,
+    Form(form): Form<SwitchForm>,
+) -> Result<Response, Error> {
+    guard(&web, &caller, &form.csrf)?;
+    web.rulebook
+        .set_ask_after_untrusted(Actor::from(&caller), caller.org, form.state == "on")
         .await?;
     Ok(back(&web))
 }

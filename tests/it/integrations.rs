@@ -96,6 +96,8 @@ async fn records(store: &Store, integration: &Integration, who: &Account) -> Rec
             subject: who.id.clone(),
             label: who.label.clone(),
             alias: None,
+            is_default: false,
+            status_at: None,
             details: Value::Null,
             scopes: None,
             requested_scopes: Vec::new(),

@@ -99,6 +99,11 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ),
     // What lets a person in ends, then their accounts: both sides of the house.
     ("removal", &["audit", "auth", "clock", "connect", "store"]),
+    // The installation as a whole: what admins see of it.
+    (
+        "system",
+        &["audit", "clock", "ids", "keys", "store", "vault"],
+    ),
     // Rotation seals again what `connect` sealed.
     ("keys", &["clock", "ids", "store", "vault", "connect"]),
     // Cursors are sealed to the person: vault. The catalogue of a person is kept until it changes: changes. A refusal
@@ -157,6 +162,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "mcp",
             // Removing a person; whose word about an address is believed.
             "removal",
+            "system",
+            "keys::KeysError",
             "config::Network",
             "store::StoreError",
             "store::FamilyRow",

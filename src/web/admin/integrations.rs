@@ -13,7 +13,8 @@ use crate::calls::Switch;
 use crate::connect::{App, AppSource, Checked, pasted};
 use crate::ids::UserId;
 use crate::integrations;
-use crate::kit::integration::Integration;
+use crate::kit::integration::{Integration, Scope};
+use crate::rulebook::RulebookError;
 use crate::web::Web;
 use crate::web::error::Error;
 use crate::web::pages::{Message, Page, Place, show};
@@ -29,7 +30,9 @@ struct Integrations {
 struct Card {
     id: &'static str,
     name: &'static str,
+    summary: &'static str,
     on: bool,
+    toolsets: Vec<ToolsetSwitch>,
     apps: Vec<OAuthApp>,
     connected: Vec<String>,
     /// Who has an account that does not work.
@@ -37,8 +40,19 @@ struct Card {
     missing: Vec<String>,
 }
 
+struct ToolsetSwitch {
+    id: &'static str,
+    title: &'static str,
+    tools: usize,
+    blocks: usize,
+    on: bool,
+}
+
 struct OAuthApp {
     provider: &'static str,
+    name: &'static str,
+    /// What it asks people to allow.
+    scopes: &'static [Scope],
     redirect: String,
     client_id: Option<String>,
     /// Set in the environment, which wins: nothing can be changed here.
@@ -50,7 +64,7 @@ pub(in crate::web) async fn list(
     State(web): State<Web>,
     Admin(caller): Admin,
 ) -> Result<Response, Error> {
-    let disabled = web.calls.disabled(&caller).await?;
+    let rules = web.rulebook.rules(caller.org).await?;
     let people = web.auth.people(caller.org).await?;
     let accounts = web.connections.everybody(caller.org).await?;
     let mut cards = Vec::new();
@@ -68,6 +82,8 @@ pub(in crate::web) async fn list(
             };
             apps.push(OAuthApp {
                 provider: provider.id,
+                name: provider.name,
+                scopes: provider.auth.oauth2().map_or(&[], |oauth| oauth.scopes),
                 redirect: web.links.callback(provider.id),
                 client_id,
                 fixed,
@@ -75,9 +91,9 @@ pub(in crate::web) async fn list(
         }
         // An account that is not `connected` or merely switched off needs its person.
         let of = |works: bool, user: UserId| {
-            accounts.iter().any(|(owner, id, status)| {
-                let good = matches!(status.as_str(), "connected" | "disabled");
-                *owner == user && id == integration.id && good == works
+            accounts.iter().any(|account| {
+                let good = matches!(account.status.as_str(), "connected" | "disabled");
+                account.user == user && account.integration == integration.id && good == works
             })
         };
         let named = |wanted: &dyn Fn(UserId) -> bool| -> Vec<String> {
@@ -87,7 +103,19 @@ pub(in crate::web) async fn list(
         cards.push(Card {
             id: integration.id,
             name: integration.name,
-            on: !disabled.iter().any(|id| id == integration.id),
+            summary: integration.summary,
+            on: !rules.is_off(integration.id),
+            toolsets: integration
+                .toolsets
+                .iter()
+                .map(|set| ToolsetSwitch {
+                    id: set.id,
+                    title: set.title,
+                    tools: set.tools.len(),
+                    blocks: set.blocks.len(),
+                    on: !rules.is_toolset_off(integration.id, set.id),
+                })
+                .collect(),
             apps,
             connected: named(&|user| of(true, user)),
             broken: named(&|user| of(false, user) && !of(true, user)),
@@ -124,6 +152,30 @@ pub(in crate::web) async fn switch(
         .switch(by, caller.org, integration, switch)
         .await?;
     Ok(Redirect::to(&web.links.admin_integrations()).into_response())
+}
+
+/// Switches a toolset on or off.
+pub(in crate::web) async fn switch_toolset(
+    State(web): State<Web>,
+    Admin(caller): Admin,
+    Path((id, toolset)): Path<(String, String)>,
+    fields: Fields,
+) -> Result<Response, Error> {
+    fields.check(&web, &caller)?;
+    let on = match fields.get("to") {
+        "on" => true,
+        "off" => false,
+        _ => return Err(Error::NotFound),
+    };
+    let by = Actor::from(&caller);
+    let switched = web
+        .rulebook
+        .switch_toolset(by, caller.org, &id, &toolset, on);
+    match switched.await {
+        Ok(_) => Ok(Redirect::to(&web.links.admin_integrations()).into_response()),
+        Err(RulebookError::Invalid(_)) => Err(Error::NotFound),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Sets the app at a provider. Its secret is sealed, and never shown again.

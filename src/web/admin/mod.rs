@@ -1,7 +1,9 @@
 //! Pages of admins. For everybody else they do not exist.
 
+mod health;
 mod integrations;
 mod people;
+mod system;
 
 use axum::Router;
 use axum::extract::FromRequest;
@@ -31,10 +33,17 @@ pub(super) fn routes() -> Router<Web> {
         )
         .route("/admin/groups", post(people::add_group))
         .route("/admin/groups/{id}/remove", post(people::remove_group))
+        .route("/admin/connections", get(health::page))
+        .route("/admin/system", get(system::page))
+        .route("/admin/system/rotate", post(system::rotate))
         .route("/admin/integrations", get(integrations::list))
         .route(
             "/admin/integrations/{id}/switch",
             post(integrations::switch),
+        )
+        .route(
+            "/admin/integrations/{id}/toolsets/{toolset}",
+            post(integrations::switch_toolset),
         )
         .route("/admin/integrations/{id}/app", post(integrations::set_app))
         .route(

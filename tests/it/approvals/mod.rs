@@ -68,7 +68,7 @@ async fn connected(app: &TestApp, email: &str) -> Person {
 }
 
 /// The path of the page that a refused call leads to.
-fn question(reply: &Reply) -> String {
+pub(crate) fn question(reply: &Reply) -> String {
     assert_eq!(reply.code(), "approval_required", "{}", reply.body);
     let link = reply.error()["action_url"].as_str().unwrap();
     let link: url::Url = link.parse().unwrap();
@@ -78,7 +78,7 @@ fn question(reply: &Reply) -> String {
 
 impl Person {
     /// Decides on the page at `path`.
-    async fn answer(&self, path: &str, decision: &str) -> Page {
+    pub(crate) async fn answer(&self, path: &str, decision: &str) -> Page {
         let page = self.browser.get(self.at(path)).await;
         let page = if page.status.is_redirection() {
             self.sign_in().await;

@@ -1,6 +1,7 @@
 //! Connecting accounts, from the first click to the last: what people see, what clients see, and what nobody can do to
 //! somebody else (security.md 1.3).
 
+mod accounts;
 mod attacks;
 mod life;
 mod pages;

@@ -60,6 +60,8 @@ pub fn connection(user: &UserRow, subject: &str) -> ConnectionRow {
         subject: subject.to_owned(),
         label: format!("portal {subject}"),
         alias: None,
+        is_default: false,
+        status_at: None,
         details: json!({ "portal": subject }),
         scopes: Some(vec!["crm.read".to_owned()]),
         requested_scopes: vec!["crm.read".to_owned(), "crm.write".to_owned()],

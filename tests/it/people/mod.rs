@@ -8,6 +8,7 @@ mod members;
 mod passwords;
 mod removal;
 mod sso;
+mod system;
 
 use http::StatusCode;
 use secrecy::ExposeSecret;

@@ -40,7 +40,7 @@ async fn sign_in_there(app: &TestApp, browser: &Browser) -> Page {
 /// Whose page of accounts the browser sees.
 async fn who(app: &TestApp, browser: &Browser) -> Option<String> {
     let page = browser.get(format!("{}/connections", app.url)).await;
-    crate::harness::http::between(&page.text, "<span>", "</span>")
+    crate::harness::http::between(&page.text, "title=\"Password and sign-in\">", "</a>")
 }
 
 #[tokio::test]

@@ -39,7 +39,7 @@ async fn processes_together_never_pass_a_cap() {
         let bob = connected(&two, "bob@example.test", Role::Member).await;
         command(&commands, &cap).await;
         // Both hear of it before anything is counted.
-        world.advance(Duration::from_secs(6));
+        world.advance(Duration::from_secs(61));
         let people = [&alice, &bob, &one.as_seen_here(&bob), &two.as_seen_here(&alice)].map(Clone::clone);
         let calls = (0..20).map(|at| save(&people[at % people.len()]));
         let replies = join_all(calls).await;
@@ -67,7 +67,7 @@ async fn processes_together_never_pass_a_cap() {
         // Raising it goes on counting; the next day begins a new count.
         let raised = ["policy", "caps", "set", "github_save_issue", "6", "--per", "organization"];
         command(&commands, &raised).await;
-        world.advance(Duration::from_secs(6));
+        world.advance(Duration::from_secs(61));
         assert_eq!(save(&alice).await.code(), "ok");
         assert_eq!(save(&bob).await.code(), "rate_limited");
         world.advance(Duration::from_hours(12));
@@ -83,7 +83,7 @@ async fn only_calls_that_reach_somebody_count() {
     let alice = connected(&app, "alice@example.test", Role::Member).await;
     let bob = connected(&app, "bob@example.test", Role::Member).await;
     command(&commands, &["policy", "caps", "set", "github_*", "2"]).await;
-    world.advance(Duration::from_secs(6));
+    world.advance(Duration::from_secs(61));
     let uncounted = [
         (
             "wrong arguments",
@@ -126,7 +126,7 @@ async fn only_calls_that_reach_somebody_count() {
     // Reading is not outward-facing, and a cap that is taken away caps nothing.
     assert_eq!(alice.viewer().await.code(), "ok");
     command(&commands, &["policy", "caps", "remove", "github_*"]).await;
-    world.advance(Duration::from_secs(6));
+    world.advance(Duration::from_secs(61));
     assert_eq!(save(&alice).await.code(), "ok");
     let outcomes: Vec<_> = app.logged("tool.outcome").await;
     let limited = outcomes
@@ -142,7 +142,7 @@ async fn nobody_crowds_out_the_others() {
     let alice = connected(&app, "alice@example.test", Role::Member).await;
     let bob = connected(&app, "bob@example.test", Role::Member).await;
     command(&commands, &["policy", "limits", "--person", "3"]).await;
-    world.advance(Duration::from_secs(6));
+    world.advance(Duration::from_secs(61));
     for _ in 0..3 {
         assert_eq!(alice.viewer().await.code(), "ok");
     }
@@ -166,7 +166,7 @@ async fn nobody_crowds_out_the_others() {
         &["policy", "limits", "--person", "0", "--integration", "2"],
     )
     .await;
-    world.advance(Duration::from_secs(6));
+    world.advance(Duration::from_secs(61));
     assert_eq!(alice.viewer().await.code(), "ok");
     assert_eq!(bob.viewer().await.code(), "ok");
     let refused = bob.viewer().await;
@@ -190,7 +190,7 @@ async fn nobody_crowds_out_the_others() {
         json!({ "person_per_minute": null, "integration_per_minute": null })
     );
     until("the limit is lifted", async || {
-        world.advance(Duration::from_secs(6));
+        world.advance(Duration::from_secs(61));
         (bob.viewer().await.code() == "ok").then_some(())
     })
     .await;

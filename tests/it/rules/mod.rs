@@ -5,6 +5,7 @@ mod commands;
 mod matrix;
 mod page;
 mod stdio;
+mod untrusted;
 
 use std::collections::BTreeMap;
 

@@ -14,6 +14,12 @@ const ROUTES: &[(&str, &[(&str, &str)])] = &[
         &[],
     ),
     ("/admin/policy/read-only", &[("state", "on")]),
+    ("/admin/policy/after-untrusted", &[("state", "on")]),
+    (
+        "/admin/policy/caps",
+        &[("tools", "github_*"), ("per", "person"), ("calls", "5")],
+    ),
+    ("/admin/policy/limits", &[("person", "5")]),
 ];
 
 async fn page(person: &Person) -> Page {
@@ -64,6 +70,96 @@ async fn the_page_is_there_for_admins_only() {
 }
 
 #[tokio::test]
+async fn an_admin_sets_caps_and_limits() {
+    let (_world, app) = still().await;
+    let ada = connected(&app, "ada@example.test", Role::Admin).await;
+    let csrf = page(&ada).await.field("csrf");
+    let token = ("csrf", csrf.as_str());
+    let caps = ada.at("/admin/policy/caps");
+    let limits = ada.at("/admin/policy/limits");
+    for (path, form, problem) in [
+        (
+            &caps,
+            [
+                ("tools", "github_search"),
+                ("per", "person"),
+                ("calls", "5"),
+            ],
+            "github_search",
+        ),
+        (
+            &caps,
+            [("tools", "github_*"), ("per", "person"), ("calls", "many")],
+            "a whole number of calls",
+        ),
+        (
+            &caps,
+            [("tools", "github_*"), ("per", "team"), ("calls", "5")],
+            "per person or per organization",
+        ),
+        (
+            &limits,
+            [("person", "-1"), ("integration", ""), ("", "")],
+            "a whole number of calls",
+        ),
+    ] {
+        let refused = ada
+            .browser
+            .post(path, &[&form[..], &[token]].concat())
+            .await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{form:?}");
+        assert!(refused.text.contains(problem), "{form:?}: {}", refused.text);
+        // Nothing of what was written is lost.
+        assert!(
+            refused.text.contains(&format!("value=\"{}\"", form[0].1)),
+            "{}",
+            refused.text
+        );
+    }
+    let cap = [
+        token,
+        ("tools", "github_*"),
+        ("per", "person"),
+        ("calls", "7"),
+    ];
+    let shown = ada
+        .browser
+        .follow(ada.browser.post(&caps, &cap).await)
+        .await;
+    assert!(
+        shown.text.contains("<td class=\"number\">7</td>"),
+        "{}",
+        shown.text
+    );
+    let removed = [token, ("tools", "github_*"), ("per", "person")];
+    let shown = ada
+        .browser
+        .follow(ada.browser.post(&caps, &removed).await)
+        .await;
+    assert!(
+        !shown.text.contains("<td class=\"number\">7</td>"),
+        "{}",
+        shown.text
+    );
+    let slow = [token, ("person", "2"), ("integration", "")];
+    let shown = ada
+        .browser
+        .follow(ada.browser.post(&limits, &slow).await)
+        .await;
+    assert!(
+        shown
+            .text
+            .contains("name=\"person\" min=\"1\" max=\"1000000\" value=\"2\""),
+        "{}",
+        shown.text
+    );
+    assert_eq!(ada.viewer().await.code(), "ok");
+    assert_eq!(ada.viewer().await.code(), "ok");
+    assert_eq!(ada.viewer().await.code(), "rate_limited");
+    assert_eq!(app.logged("admin.policy_changed").await.len(), 3);
+}
+
+#[tokio::test]
 async fn an_admin_sets_rules_and_sees_why() {
     let (_world, app) = still().await;
     let ada = connected(&app, "ada@example.test", Role::Admin).await;
@@ -87,16 +183,16 @@ async fn an_admin_sets_rules_and_sees_why() {
             "is no role; there are member, admin, auditor",
         ),
         (
-            &[("decision", "deny"), ("group", "<b>sales")],
-            "there is no group",
+            &[("decision", "deny"), ("who", "group:<b>sales")],
+            "here is no group",
         ),
         (
-            &[("decision", "deny"), ("toolset", "issues")],
+            &[("decision", "deny"), ("place", "/issues")],
             "name the integration too",
         ),
         (
             &[("decision", "deny"), ("tool", "<script>")],
-            "no tool or block is called",
+            "o tool or block is called",
         ),
     ] {
         let refused = ada.browser.post(&rules, &[form, &[token]].concat()).await;
@@ -108,9 +204,7 @@ async fn an_admin_sets_rules_and_sees_why() {
         token,
         ("decision", "deny"),
         ("who", "role:member"),
-        ("group", ""),
-        ("integration", "github"),
-        ("toolset", ""),
+        ("place", "github"),
         ("tool", ""),
         ("effect", "write"),
         ("note", "<i>frozen</i>"),

@@ -58,7 +58,9 @@ async fn several_processes_migrate_at_once() {
                 "3 door",
                 "4 people",
                 "5 rules",
-                "6 approvals"
+                "6 approvals",
+                "9 untrusted",
+                "10 accounts"
             ]
         );
         let tasks: Vec<_> = stores

@@ -218,6 +218,7 @@ async fn a_failed_refresh_says_what_people_see() {
             ConnectionRow {
                 status: Status::Error,
                 reason: failed.reason.clone(),
+                status_at: Some(later(7)),
                 failures: 1,
                 first_failure_at: Some(later(1)),
                 retry_at: Some(later(30)),
