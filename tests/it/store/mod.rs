@@ -59,6 +59,7 @@ async fn several_processes_migrate_at_once() {
                 "4 people",
                 "5 rules",
                 "6 approvals",
+                "7 review",
                 "9 untrusted",
                 "10 accounts"
             ]
