@@ -1,10 +1,12 @@
 //! The rows of the audit log. What they mean and how they are chained is in `crate::audit`; here they are appended in one
 //! transaction per batch (`append.rs`) and read in the two orders that there are (`read.rs`). Pages look through them by
-//! stretches (`search.rs`) and at counts by the hour (`counts.rs`); what people name and start there is in `views.rs` and
+//! stretches (`search.rs`), at single things (`lookup.rs`) and at counts by the hour (`counts.rs`); what people name and start there is in `views.rs` and
 //! `walks.rs`.
 
 mod append;
 mod counts;
+mod filter;
+mod lookup;
 mod read;
 mod search;
 mod views;
@@ -14,9 +16,8 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 pub use counts::{AuditClass, AuditCount, AuditCounted, DURATIONS_US};
-pub use search::{
-    AuditAccount, AuditLine, AuditOrder, AuditSearch, AuditStretch, AuditWords, Like,
-};
+pub use filter::{AuditLine, AuditOrder, AuditSearch, AuditStretch, AuditWords, Like};
+pub use lookup::AuditAccount;
 pub use views::AuditView;
 pub use walks::{AuditWalk, WalkState};
 

@@ -1,6 +1,7 @@
 //! Reading the audit log: along the chain, and by what was completed.
 
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use sqlx::{AssertSqlSafe, FromRow};
 use uuid::Uuid;
@@ -120,11 +121,15 @@ fn completed(query: &AuditQuery, sqlite: bool) -> String {
 }
 
 /// Halves the places between `low`, which is before the time $2, and `high`, which is not, until they are neighbours.
-const SEQ_BEFORE: &str = "with recursive halves (low, high) as (select cast(0 as bigint), seq + 1 from audit_heads \
-    where org_id = $1 union all select case when early then middle else low end, case when early then high else middle end \
-    from (select low, high, (low + high) / 2 as middle, coalesce((select e.at < $2 from audit_events e \
-    where e.org_id = $1 and e.seq = (low + high) / 2), false) as early from halves where high - low > 1) as half) \
-    select low from halves where high - low <= 1";
+static SEQ_BEFORE: LazyLock<String> = LazyLock::new(|| {
+    let early = "coalesce((select e.at < $2 from audit_events e where e.org_id = $1 and e.seq = (low + high) / 2), false)";
+    format!(
+        "with recursive halves (low, high) as (select cast(0 as bigint), seq + 1 from audit_heads where org_id = $1 \
+         union all select case when {early} then (low + high) / 2 else low end, \
+         case when {early} then high else (low + high) / 2 end from halves where high - low > 1) \
+         select low from halves where high - low <= 1"
+    )
+});
 
 impl Store {
     /// Where every chain ends, by organization.
@@ -206,7 +211,7 @@ impl Store {
     /// The last event that was appended before `at`; 0 when there is none. Times never go back along a chain and it has
     /// no gaps, so this halves the chain instead of needing an index on the time.
     pub async fn audit_seq_before(&self, org: OrgId, at: Timestamp) -> Result<i64, StoreError> {
-        let before: Option<i64> = on!(&self.db, pool => sqlx::query_scalar(SEQ_BEFORE)
+        let before: Option<i64> = on!(&self.db, pool => sqlx::query_scalar(SEQ_BEFORE.as_str())
             .bind(org.uuid())
             .bind(at.micros())
             .fetch_optional(pool)
