@@ -11,6 +11,7 @@
 )]
 
 mod bare;
+mod credentials;
 mod load;
 mod product;
 
@@ -94,6 +95,7 @@ async fn run() {
         );
         println!("  processor time a call: bare {plain_cost:.0} µs, product {whole_cost:.0} µs");
     }
+    kinds(&product, &call("github_list_tree"), round).await;
     let list = Load::new(&product.url, "tools/list", "{", "", &product.tokens);
     list.run(32, round / 2).await;
     println!(
@@ -107,6 +109,34 @@ async fn run() {
     );
     drop((product, bare));
     product::audit_alone().await;
+}
+
+/// The same call with each kind of token, in turns.
+async fn kinds(product: &product::Process, call: &str, round: Duration) {
+    let tool = "github_list_tree";
+    let loads = product.kinds.iter().map(|(name, tokens)| {
+        let load = Load::new(&product.url, "tools/call", call, tool, tokens);
+        (*name, load, Vec::new())
+    });
+    let mut loads: Vec<_> = loads.collect();
+    for (_, load, _) in &loads {
+        load.run(32, round / 2).await;
+    }
+    for _ in 0..ROUNDS {
+        for (_, load, measured) in &mut loads {
+            measured.push(load.run(32, round).await);
+        }
+    }
+    println!("tools/call, 32 connections, by kind of token");
+    let mut first = None;
+    for (name, _, measured) in loads {
+        let measured = median(measured);
+        let whole = *first.get_or_insert(measured.per_second);
+        println!(
+            "  {measured}   ratio {:.2}   {name}",
+            measured.per_second / whole
+        );
+    }
 }
 
 fn median(mut rounds: Vec<Measured>) -> Measured {

@@ -11,9 +11,13 @@ use workbench_mcp::auth::Auth;
 use workbench_mcp::caller::{Client, Role};
 use workbench_mcp::clock::Clock;
 use workbench_mcp::config::Config;
-use workbench_mcp::ids::CallId;
+use workbench_mcp::ids::{CallId, UserId};
 
+use super::credentials::{self, Issuer};
 use super::load;
+
+/// People who call with each of the three kinds of token, where these are compared.
+const COMPARED: usize = 200;
 
 /// The real binary, serving.
 pub(crate) struct Process {
@@ -21,6 +25,8 @@ pub(crate) struct Process {
     _data: tempfile::TempDir,
     pub(crate) url: String,
     pub(crate) tokens: Vec<String>,
+    /// The same call with each kind of token: its name, and the tokens.
+    pub(crate) kinds: Vec<(&'static str, Vec<String>)>,
     pub(crate) started_ms: f64,
 }
 
@@ -28,13 +34,15 @@ impl Process {
     pub(crate) async fn start(upstream: &str, people: usize) -> Self {
         let data = tempfile::tempdir().unwrap();
         let port = load::free_port().await;
+        let issuer = Issuer::start().await;
         let settings = [
             ("WORKBENCH_LISTEN", format!("127.0.0.1:{port}")),
             ("WORKBENCH_DATA_DIR", data.path().display().to_string()),
             ("WORKBENCH_PROVIDER_GITHUB_API_URL", upstream.to_owned()),
             ("WORKBENCH_LOG", "warn".to_owned()),
+            ("WORKBENCH_ISSUER", issuer.url.clone()),
         ];
-        let tokens = people_with_accounts(&settings, people).await;
+        let (tokens, kinds) = people_with_accounts(&settings, people, &issuer).await;
         let started = Instant::now();
         let child = Command::new(env!("CARGO_BIN_EXE_workbench-mcp"))
             .arg("serve")
@@ -57,6 +65,7 @@ impl Process {
             _data: data,
             url: format!("http://127.0.0.1:{port}/mcp"),
             tokens,
+            kinds,
             started_ms,
         }
     }
@@ -84,9 +93,24 @@ fn config(settings: &[(&str, String)]) -> Config {
     Config::load(settings, None).unwrap()
 }
 
-async fn people_with_accounts(settings: &[(&str, String)], people: usize) -> Vec<String> {
+type Tokens = Vec<String>;
+
+/// Makes people with an account each; answers everybody's personal tokens, and of some all three kinds.
+async fn people_with_accounts(
+    settings: &[(&str, String)],
+    people: usize,
+    issuer: &Issuer,
+) -> (Tokens, Vec<(&'static str, Tokens)>) {
     let app = App::start(&config(settings), Clock::System).await.unwrap();
-    let mut tokens = Vec::new();
+    let connect = async |user: UserId, number: usize| {
+        let credential = json!({ "access_token": format!("bench-token-{number}"), "scopes": ["repo", "read:org", "read:user"] });
+        let import = serde_json::from_value(credential).unwrap();
+        app.connections
+            .import(app.org, user, "github", import)
+            .await
+            .unwrap();
+    };
+    let (mut tokens, mut known) = (Vec::new(), Vec::new());
     for number in 1..=people {
         let person = app
             .auth
@@ -98,16 +122,26 @@ async fn people_with_accounts(settings: &[(&str, String)], people: usize) -> Vec
             .create_token(&person, "bench", None, workbench_mcp::caller::Scopes::ALL)
             .await
             .unwrap();
-        let credential = json!({ "access_token": format!("bench-token-{number}"), "scopes": ["repo", "read:org", "read:user"] });
-        let import = serde_json::from_value(credential).unwrap();
-        app.connections
-            .import(app.org, person.id, "github", import)
-            .await
-            .unwrap();
+        connect(person.id, number).await;
         tokens.push(token.secret.expose_secret().to_owned());
+        known.push(person);
+    }
+    let embedded = credentials::embedded(&app, &known[..COMPARED]).await;
+    let now = app.clock.now().micros() / 1_000_000;
+    let mut external = Vec::new();
+    for number in 1..=COMPARED {
+        let token = issuer.token(&format!("person-{number}"), app.server.resource(), now);
+        let caller = app.auth.bearer(&token).await.unwrap();
+        connect(caller.user, people + number).await;
+        external.push(token);
     }
     app.stop().await;
-    tokens
+    let kinds = vec![
+        ("personal token", tokens[..COMPARED].to_vec()),
+        ("token of the embedded server", embedded),
+        ("token of an external issuer", external),
+    ];
+    (tokens, kinds)
 }
 
 /// The audit log by itself: how many calls a second it can record, two durable events each, from 128 callers at once.

@@ -22,6 +22,8 @@ struct Account {
     role: &'static str,
     /// Whether the old password must be told.
     asks_old: bool,
+    /// Whether there is no old password to ask for, so that only a fresh link lets them set one.
+    needs_link: bool,
     /// Where to link the identity provider, if there is one.
     sso: Option<String>,
     problem: Option<String>,
@@ -46,10 +48,16 @@ async fn shown(
         .auth
         .has_identity_provider()
         .then(|| format!("{}login/sso?link={}", page.base, page.csrf));
+    let asks_old = !web.auth.may_set_password(caller).await?;
+    let people = web.auth.people(caller.org).await?;
+    let has_password = people
+        .iter()
+        .any(|person| person.id == caller.user && person.has_password);
     let account = Account {
         page,
         role: caller.role.as_str(),
-        asks_old: !web.auth.may_set_password(caller).await?,
+        asks_old,
+        needs_link: asks_old && !has_password,
         sso,
         problem,
     };

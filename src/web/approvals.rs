@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::Web;
 use super::error::Error;
-use super::pages::{Message, Page, Place, show};
+use super::pages::{self, Message, Page, Place, show};
 use super::session::SignedIn;
 use super::tryit;
 use crate::approvals::{ApprovalRow, ApprovalState, Approver, Refused};

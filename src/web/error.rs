@@ -2,6 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use http::header::CONTENT_TYPE;
 
 use crate::audit::AuditError;
 use crate::auth::AuthError;
@@ -82,6 +83,30 @@ impl From<FlowError> for Error {
 pub(super) struct Said {
     pub(super) title: &'static str,
     pub(super) lines: Vec<String>,
+}
+
+impl Said {
+    /// What a response is to say on a page; `None` when it is a page, or what was asked for.
+    pub(super) fn of(response: &mut Response) -> Option<Self> {
+        if let Some(said) = response.extensions_mut().remove::<Self>() {
+            return Some(said);
+        }
+        // What axum itself refuses is a line of text for developers.
+        let kind = response.headers().get(CONTENT_TYPE);
+        let is_text = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+        if !response.status().is_client_error() || !is_text {
+            return None;
+        }
+        let line = match response.status() {
+            StatusCode::METHOD_NOT_ALLOWED => "This address takes no such request.",
+            StatusCode::PAYLOAD_TOO_LARGE => "That is more than a form may hold. Shorten it.",
+            _ => "The address or the form cannot be read. Go back and try again.",
+        };
+        Some(Self {
+            title: "That did not work",
+            lines: vec![line.to_owned()],
+        })
+    }
 }
 
 impl IntoResponse for Error {

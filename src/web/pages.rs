@@ -247,6 +247,13 @@ pub(super) fn day(at: &str) -> &str {
     at.split('T').next().unwrap_or(at)
 }
 
+/// An RFC 3339 time in UTC as people read it, to the second.
+pub(super) fn moment(at: &str) -> String {
+    let (day, rest) = at.split_once('T').unwrap_or((at, ""));
+    let clock: String = rest.chars().take(8).collect();
+    format!("{day} {clock} UTC")
+}
+
 /// An error's words as people read them.
 pub(super) fn sentence(words: &str) -> String {
     let mut letters = words.chars();
@@ -266,7 +273,7 @@ pub(super) async fn guard(State(web): State<Web>, request: Request, next: Next) 
     } else {
         next.run(request).await
     };
-    if let Some(said) = response.extensions_mut().remove::<Said>() {
+    if let Some(said) = Said::of(&mut response) {
         let message = Message {
             page: Page::of(&web, None),
             title: said.title.to_owned(),

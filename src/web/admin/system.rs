@@ -10,7 +10,7 @@ use crate::audit::Actor;
 use crate::system::{Overview, Rotation};
 use crate::web::Web;
 use crate::web::error::Error;
-use crate::web::pages::{Page, Place, show};
+use crate::web::pages::{self, Page, Place, show};
 use crate::web::session::Admin;
 
 #[derive(Template)]

@@ -99,7 +99,7 @@ export async function world(browserOf) {
   const thread = "quarter-review";
   for (let at = 0; at < 6; at += 1) await call(demo, BOB, "github_list_issues", { repo: "acme/site" }, thread);
   await call(demo, ALICE, "github_get_viewer", {}, "standup");
-  await call(demo, BOB, "hubspot_search_records", { object: "deals" }, thread);
+  await call(demo, BOB, "hubspot_search_records", { object_type: "tickets", q: "vat", fields: ["*"] }, thread);
   await call(demo, BOB, "github_get_repo", { repo: "acme/nothing" }, thread);
   const asked = await call(demo, BOB, "github_save_issue", { repo: "acme/site", title: "Cart total is wrong" }, thread);
   const told = JSON.stringify(asked);

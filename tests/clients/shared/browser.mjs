@@ -128,7 +128,8 @@ export class Person {
   async signInWithToken(token, page = this.page) {
     await page.getByText("Sign in with a token instead").click();
     await this.fill({ "Personal access token": token }, page);
-    await this.press("Sign in", page);
+    // The form above it has a button of the same name.
+    await page.getByLabel("Personal access token").press("Enter");
   }
 
   /** At the sandbox's consent page: picks an account and decides. */

@@ -124,7 +124,11 @@ async fn what_is_wrong_is_said_on_a_page() {
     for (path, status, words) in [
         ("/nothing", StatusCode::NOT_FOUND, "Nothing is here"),
         ("/admin/people", StatusCode::NOT_FOUND, "Nothing is here"),
-        ("/connections/con_1", StatusCode::BAD_REQUEST, ""),
+        (
+            "/connections/con_1",
+            StatusCode::BAD_REQUEST,
+            "<h1>That did not work</h1>",
+        ),
     ] {
         let page = look(&bob, path).await;
         assert_eq!(page.status, status, "{path}");
