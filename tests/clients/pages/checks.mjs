@@ -9,7 +9,7 @@ import { chromium } from "playwright-core";
 
 import { Chromium } from "../shared/browser.mjs";
 import { Tally } from "../shared/rig.mjs";
-import { ALICE, BOB, PAGES, connect, world } from "./world.mjs";
+import { ALICE, BOB, PAGES, call, connect, world } from "./world.mjs";
 
 const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 /** Largest first visit to a page, in bytes over the wire. */
@@ -100,7 +100,31 @@ async function life({ tally, demo, browser, enter }) {
   const one = await bob.text();
   tally.check("and the account's page says what will not work", /Part of it will not work/.test(one), one);
 
-  await demo.tell("github", { command: "misbehave", place: "token", times: 3, fault: { kind: "fail", status: 503 } }).catch(() => {});
+  // Taken back at the provider, found out by the next call, mended by nobody else's account.
+  await demo.tell("github", { do: "revoke", account: "bob-ops" });
+  await call(demo, BOB, "github_get_viewer", {}, "afterwards");
+  await page.goto(`${demo.url}connections`);
+  const dead = await bob.text();
+  tally.check("taken back: the account is Expired and says why", /Expired/.test(dead) && /reconnect/.test(dead), dead);
+  const reconnect = async (account) => {
+    await page.goto(`${demo.url}connections`);
+    const opened = await bob.popup("Reconnect");
+    await bob.press("Continue to GitHub", opened);
+    await bob.decide(account, "Approve", opened);
+    return opened;
+  };
+  const wrong = await reconnect("alice-dev");
+  await wrong.waitForURL((url) => url.href.startsWith(demo.url));
+  const other = await bob.text(wrong);
+  tally.check("reconnected with another account: nothing is mixed up", /not connected/.test(other) && /bob-ops/.test(other), other);
+  await wrong.close();
+  const right = await reconnect("bob-ops");
+  if (!right.isClosed()) await right.waitForEvent("close");
+  await page.getByText("Connected on").first().waitFor();
+  await page.goto(`${demo.url}connections`);
+  const alive = await bob.text();
+  tally.check("with the same account it works again", !/Expired/.test(alive), alive);
+
   await page.goto(`${demo.url}connections`);
   await page.getByRole("link", { name: "bob-ops" }).click();
   await page.getByLabel("Your own name for this account").fill("ops account");

@@ -36,7 +36,7 @@ export const PAGES = [
 ];
 
 /** A tool call of somebody, over plain JSON-RPC. */
-async function call(demo, email, name, args, thread) {
+export async function call(demo, email, name, args, thread) {
   const meta = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientInfo": { name: "Picture client", version: "1.0" },
