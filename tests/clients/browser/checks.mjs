@@ -1,11 +1,12 @@
 // The whole OAuth dance with the TypeScript SDK's helper, and the pages that people meet on the way, in headless
-// Chromium against `serve`: `node checks.mjs`, after `npm install` here.
+// Chromium against `serve` on PostgreSQL: `node checks.mjs`, after `npm install` here.
 
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { chromium } from "playwright-core";
 
 import { Chromium } from "../shared/browser.mjs";
 import { attempt, callback, Keeper } from "../shared/oauth.mjs";
+import { Postgres } from "../shared/postgres.mjs";
 import { Demo, Serve, Tally, until } from "../shared/rig.mjs";
 
 const ADMIN = "root@example.test";
@@ -216,7 +217,8 @@ async function connecting({ tally, served, browser }, { ann }) {
 
 const tally = new Tally();
 const demo = await Demo.start();
-const served = await Serve.start(demo);
+const database = await Postgres.start();
+const served = await Serve.start(demo, database ? { WORKBENCH_DATABASE_URL: database.url } : {});
 const browser = await Chromium.launch(chromium, [served.url]);
 const rig = { tally, served, browser };
 await browser.part(tally, "hearing", () => hearing(rig));
@@ -227,5 +229,6 @@ if (known) {
 }
 await browser.close();
 await served.stop();
+await database?.stop();
 await demo.stop();
 tally.end("browser");
