@@ -95,7 +95,6 @@ async fn run() {
         );
         println!("  processor time a call: bare {plain_cost:.0} µs, product {whole_cost:.0} µs");
     }
-    kinds(&product, &call("github_list_tree"), round).await;
     let list = Load::new(&product.url, "tools/list", "{", "", &product.tokens);
     list.run(32, round / 2).await;
     println!(
@@ -107,6 +106,7 @@ async fn run() {
         product.resident_mib(),
         bare.resident_mib()
     );
+    kinds(&product, &call("github_list_tree"), round).await;
     drop((product, bare));
     product::audit_alone().await;
 }
