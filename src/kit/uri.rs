@@ -26,7 +26,7 @@ pub fn variables(template: &str) -> Vec<&str> {
 }
 
 /// The address that `template` makes of these variables, or the name of the first one that is missing. What
-/// [`matches`] takes apart is put together again; `{/path*}` takes its segments joined by `/`, or nothing.
+/// [`matches()`] takes apart is put together again; `{/path*}` takes its segments joined by `/`, or nothing.
 pub fn expand<'a>(template: &'a str, variables: &Map<String, Value>) -> Result<String, &'a str> {
     let text = |name: &str| {
         let value = variables.get(name).and_then(Value::as_str);
