@@ -10,10 +10,8 @@ mod catalogue;
 mod consent;
 mod error;
 mod explain;
-mod held;
 mod idempotency;
 mod limits;
-mod people;
 mod run;
 mod search;
 mod shape;
@@ -41,7 +39,6 @@ use crate::kit::tool::{Effect, ToolDef};
 use crate::links::Links;
 use crate::rulebook::Rulebook;
 use crate::store::Store;
-use crate::tracking::MailTracking;
 use crate::vault::{Mac, Vault};
 
 pub use accounts::{AccountDetail, AccountStatus, Permission, reason};
@@ -49,7 +46,6 @@ pub use arguments::canonical;
 pub use catalogue::{Events, Switch};
 pub use consent::Waiting;
 pub use error::{Action, CallError};
-pub use held::Updates;
 pub use search::SEARCH;
 pub use why::{Explanation, Reason};
 
@@ -100,16 +96,14 @@ pub struct BlockAnswer {
     pub account: String,
     /// The text, capped and cleaned; `mime` is always filled in.
     pub content: Content,
-    /// When its text was read from the provider.
+    /// When it was read from the provider.
     pub fetched_at: Timestamp,
-    /// When the provider last said that this is the newest: now.
-    pub checked_at: Timestamp,
 }
 
 /// What one caller may use now, in stable order.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
-    /// Tools of integrations that are open to everyone or connected, granted, enabled and allowed to the credential.
+    /// Tools of connected, granted, enabled integrations that the credential allows.
     pub tools: Vec<(&'static Integration, &'static ToolDef)>,
     /// Blocks, by the same rule.
     pub blocks: Vec<(&'static Integration, &'static BlockDef)>,
@@ -134,9 +128,7 @@ struct Inner {
     approvals: Approvals,
     limits: limits::Limits,
     noted: untrusted::Noted,
-    held: held::Held,
     rulebook: Rulebook,
-    tracking: MailTracking,
 }
 
 /// What [`Calls::new`] is made of.
@@ -151,8 +143,6 @@ pub struct Parts {
     pub connections: Connections,
     /// What calls are held to.
     pub rulebook: Rulebook,
-    /// Opens and clicks of sent mail.
-    pub tracking: MailTracking,
     /// News of other processes.
     pub changes: Changes,
     /// Our own addresses.
@@ -187,9 +177,7 @@ impl Calls {
                 approvals: parts.approvals,
                 limits: limits::Limits::new(providers),
                 noted: untrusted::noted(),
-                held: held::Held::new(),
                 rulebook: parts.rulebook,
-                tracking: parts.tracking,
             }),
         }
     }

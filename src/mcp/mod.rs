@@ -24,7 +24,6 @@ mod streams;
 mod surface;
 mod tell;
 mod tried;
-mod watch;
 
 use std::sync::Arc;
 

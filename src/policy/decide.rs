@@ -178,7 +178,6 @@ mod tests {
             providers: &[],
             toolsets,
             aliases: &[],
-            contacts: None,
         }
     }
 

@@ -99,7 +99,6 @@ mod records;
 mod refresh;
 mod rules;
 mod sessions;
-mod tracking;
 mod untrusted;
 mod url;
 mod users;
@@ -129,7 +128,6 @@ pub use records::{Record, RecordHead, Records};
 pub use refresh::{Failed, Rotated};
 pub use rules::{CapRow, CountRow, PolicyChange, PolicyRows, RuleRow};
 pub use sessions::McpSessionRow;
-pub use tracking::TrackedMail;
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 pub use users::{OrgRow, UserRow};
 

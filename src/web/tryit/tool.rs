@@ -168,9 +168,7 @@ async fn asked_about(
         return None;
     }
     let mut arguments = waiting.arguments?;
-    if def.account {
-        arguments.insert("account".to_owned(), json!(waiting.row.account));
-    }
+    arguments.insert("account".to_owned(), json!(waiting.row.account));
     Some(arguments)
 }
 

@@ -96,8 +96,7 @@ impl Asker {
     }
 }
 
-/// An address of this block that leads to no provider: at an account that nobody has; where there are no accounts, of
-/// something that has no such name.
+/// An address of this block at an account that nobody has.
 fn address(subject: &Subject) -> String {
     let block = subject
         .integration
@@ -111,7 +110,6 @@ fn address(subject: &Subject) -> String {
         address.push_str(match variable {
             "account" => "nobody",
             many if many.starts_with('/') => "/a",
-            _ if subject.integration.open().is_some() => "!",
             _ => "1",
         });
         rest = after;
