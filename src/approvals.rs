@@ -87,8 +87,8 @@ pub struct Question<'a> {
     pub tool: &'a str,
     /// The integration's id.
     pub integration: &'a str,
-    /// Through which connection.
-    pub connection: ConnectionId,
+    /// Through which connection; `None` where the integration is open to everyone.
+    pub connection: Option<ConnectionId>,
     /// What people call that account.
     pub account: &'a str,
     /// The tool's own arguments.
@@ -373,7 +373,10 @@ impl Approvals {
             caller.org.bytes(),
             caller.user.bytes(),
             question.tool.as_bytes(),
-            question.connection.bytes(),
+            question
+                .connection
+                .as_ref()
+                .map_or(&[], ConnectionId::bytes),
             question.exact.as_bytes(),
         ];
         self.inner.digests.sign(&context, "")
@@ -439,7 +442,7 @@ impl Approvals {
             kind,
             target: row.id.to_string().into(),
             integration: Some(&row.integration),
-            connection: Some(row.connection_id),
+            connection: row.connection_id,
             outcome,
             detail,
         };

@@ -97,7 +97,7 @@ struct Inner {
 impl Fetcher {
     /// A fetcher for which these hosts (`name` or `name:port`) may be anywhere.
     pub fn new(private: &[String]) -> Self {
-        Self::with_lookup(private, Arc::new(|name| system(name).boxed()))
+        Self::with_lookup(private, system_lookup())
     }
 
     /// As [`Fetcher::new`], with another way from names to addresses.
@@ -106,10 +106,7 @@ impl Fetcher {
             .iter()
             .map(|host| host.to_ascii_lowercase())
             .collect();
-        let resolver = Resolver {
-            lookup,
-            private: Arc::clone(&private),
-        };
+        let resolver = Resolver::new(lookup, Arc::clone(&private));
         Self {
             inner: Arc::new(Inner {
                 resolver: Arc::new(resolver),
@@ -274,7 +271,16 @@ pub fn check(address: &str, private: &[String]) -> Result<Url, FetchError> {
         host if is_private(&url, private) => {
             url.scheme() == "https" || url.scheme() == "http" && is_loopback(&host)
         }
-        Host::Domain(name) => {
+        Host::Domain(_) | Host::Ipv4(_) | Host::Ipv6(_) => is_public(&url),
+    };
+    allowed.then_some(url).ok_or(FetchError::Address)
+}
+
+/// Whether an address may be on the public internet, as far as it shows: `https` on port 443, a host name and no IP
+/// address. Where the name leads, [`Resolver`] watches.
+pub fn is_public(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => {
             url.scheme() == "https"
                 && url.port().is_none()
                 && name.contains('.')
@@ -282,12 +288,12 @@ pub fn check(address: &str, private: &[String]) -> Result<Url, FetchError> {
                 && !INSIDE.iter().any(|suffix| name.ends_with(suffix))
                 && name.len() <= 253
         }
-        Host::Ipv4(_) | Host::Ipv6(_) => false,
-    };
-    allowed.then_some(url).ok_or(FetchError::Address)
+        Some(Host::Ipv4(_) | Host::Ipv6(_)) | None => false,
+    }
 }
 
-fn is_private(url: &Url, private: &[String]) -> bool {
+/// Whether the address is on one of these hosts, `name` or `name:port`.
+pub fn is_private(url: &Url, private: &[String]) -> bool {
     let host = url.host_str().unwrap_or_default();
     let with_port = url.port().map(|port| format!("{host}:{port}"));
     private.iter().any(|listed| match &with_port {
@@ -304,15 +310,35 @@ fn is_loopback(host: &Host<&str>) -> bool {
     }
 }
 
+/// The machine's own way from names to addresses.
+pub fn system_lookup() -> Lookup {
+    Arc::new(|name| system(name).boxed())
+}
+
 async fn system(name: String) -> io::Result<Vec<IpAddr>> {
     let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
     Ok(found.map(|address| address.ip()).collect())
 }
 
-/// Answers global addresses only, except for listed hosts.
-struct Resolver {
+/// Answers global addresses only, except for listed hosts. What it answers is what is dialled, at every connection.
+pub struct Resolver {
     lookup: Lookup,
     private: Arc<[String]>,
+}
+
+impl Resolver {
+    /// A resolver for which these hosts (`name` or `name:port`, in lower case) may be anywhere.
+    pub fn new(lookup: Lookup, private: Arc<[String]>) -> Self {
+        Self { lookup, private }
+    }
+}
+
+impl std::fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resolver")
+            .field("private", &self.private)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Resolve for Resolver {

@@ -97,6 +97,11 @@ macro_rules! id {
 }
 
 id!(
+    /// A sent message whose opens and clicks are noticed.
+    TrackedMailId,
+    "mail"
+);
+id!(
     /// An organization: the boundary of data, policy and audit.
     OrgId, "org"
 );

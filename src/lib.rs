@@ -37,7 +37,8 @@
 //! request. `mcp::handler` decodes it, and from here nothing knows MCP. [`calls::Calls::call`] finds the tool, queues the
 //! audit record of the intent, asks [`policy::decide`], checks the arguments against the compiled schema, takes the
 //! idempotency key if there is one, and lets [`connect::Connections::open`] choose the account, check its scopes, renew its
-//! token if need be and unseal it into a [`kit::client::ProviderClient`]. A write now waits until its record is durable,
+//! token if need be and unseal it into a [`kit::client::ProviderClient`]. An integration that is open to everyone has no
+//! account: its client takes fair turns at each source instead, and gives answers again. A write now waits until its record is durable,
 //! and a call that a rule asks about takes the person's yes from [`approvals`]. The tool runs inside a timeout and a
 //! panic boundary; its answer is cleaned, capped at record boundaries and its cursor sealed. The outcome is recorded, and
 //! only then does `mcp::render` turn the answer, or the one [`kit::error::Code`] of its failure, into the protocol's words.
@@ -71,6 +72,7 @@ pub mod schemas;
 pub mod store;
 pub mod system;
 pub mod telemetry;
+pub mod tracking;
 pub mod turns;
 pub mod vault;
 pub mod web;

@@ -76,6 +76,16 @@ impl Links {
         url.into()
     }
 
+    /// The picture in a sent message whose opening is noticed.
+    pub fn opened(&self, signed: &str) -> String {
+        self.at(&["t", "o", signed]).into()
+    }
+
+    /// A link in a sent message that leads on and is noticed.
+    pub fn followed(&self, signed: &str) -> String {
+        self.at(&["t", "l", signed]).into()
+    }
+
     /// The page that lists what waits for the person's yes.
     pub fn approvals(&self) -> String {
         self.at(&["approvals"]).into()

@@ -77,6 +77,7 @@ pub async fn remove(
             let provider = match receipt.revoked {
                 Revoked::Yes => "revoked".to_owned(),
                 Revoked::Unsupported => "offers no revocation; deleted here".to_owned(),
+                Revoked::Key => "a key; deleted here, and to be deleted at the provider".to_owned(),
                 Revoked::No(reason) => format!("not revoked: {reason}; deleted here"),
                 Revoked::Before => "disconnected before; now deleted here".to_owned(),
             };

@@ -23,17 +23,20 @@ use crate::calls::{self, Calls};
 use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::config::{Config, Network, SecretText};
-use crate::connect::{self, Connections, Site, Sites};
+use crate::connect::{self, Connections, Servers, Site, Sites};
 use crate::fetch::Fetcher;
 use crate::ids::{CallId, OrgId};
 use crate::integrations;
 use crate::jobs::Jobs;
 use crate::keys;
+use crate::kit::client::Bases;
+use crate::kit::integration::Provider;
 use crate::links::Links;
 use crate::mcp;
 use crate::rulebook::Rulebook;
 use crate::store::{DatabaseUrl, Store};
 use crate::system::{self, System};
+use crate::tracking::{self, MailTracking};
 use crate::vault::{self, KeyRing, Mac, Secrets, Vault};
 use crate::web::{self, Web};
 
@@ -58,6 +61,8 @@ pub struct App {
     pub connections: Connections,
     /// What the organization allows.
     pub rulebook: Rulebook,
+    /// Opens and clicks of sent mail.
+    pub tracking: MailTracking,
     /// The call path.
     pub calls: Calls,
     /// The installation.
@@ -111,15 +116,25 @@ impl App {
             links: links.clone(),
             changes: changes.clone(),
             sites: sites(config)?,
+            servers: Servers::new(&config.private_provider_hosts),
             owner: owner.clone(),
         })?;
         let rulebook = Rulebook::new(store.clone(), clock.clone(), audit.clone(), changes.clone());
+        let tracking = MailTracking::new(tracking::Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            rulebook: rulebook.clone(),
+            links: links.clone(),
+            mac: keys.secrets.mac("tracked-mail"),
+            org,
+        });
         let calls = Calls::new(calls::Parts {
             store: store.clone(),
             clock: clock.clone(),
             audit: audit.clone(),
             connections: connections.clone(),
             rulebook: rulebook.clone(),
+            tracking: tracking.clone(),
             changes: changes.clone(),
             links: links.clone(),
             cursors: keys.secrets.mac("cursor"),
@@ -173,6 +188,7 @@ impl App {
             server,
             connections,
             rulebook,
+            tracking,
             calls,
             system,
             changes,
@@ -217,6 +233,7 @@ impl App {
             audit: self.audit.clone(),
             rulebook: self.rulebook.clone(),
             system: self.system.clone(),
+            tracking: self.tracking.clone(),
             calls: self.calls.clone(),
             links: self.links.clone(),
             mcp: self.mcp.clone(),
@@ -355,9 +372,35 @@ fn doors(
     Ok((auth, server))
 }
 
+/// The directory that a setting names for this provider.
+fn tenant(provider: &Provider, said: &str) -> anyhow::Result<String> {
+    let name = format!("WORKBENCH_APP_{}_TENANT", provider.id.to_ascii_uppercase());
+    let oauth = provider.auth.oauth2();
+    let Some(directory) = oauth.and_then(|oauth| oauth.directory.as_ref()) else {
+        bail!("{name} is set, but {} has no directories", provider.name);
+    };
+    connect::tenant(directory, said).with_context(|| name)
+}
+
 fn sites(config: &Config) -> anyhow::Result<Sites> {
-    let known =
-        |id: &str| integrations::provider(id).is_some() || integrations::integration(id).is_some();
+    let is_host = |id: &str| {
+        let providers = || integrations::ALL.iter().flat_map(|one| one.providers);
+        providers().any(|provider| {
+            let host = id
+                .strip_prefix(provider.id)
+                .and_then(|rest| rest.strip_prefix('_'));
+            provider
+                .api
+                .hosts
+                .iter()
+                .any(|(name, _)| host == Some(*name))
+        })
+    };
+    let known = |id: &str| {
+        integrations::provider(id).is_some()
+            || integrations::integration(id).is_some()
+            || is_host(id)
+    };
     if let Some(id) = config
         .apps
         .keys()
@@ -376,14 +419,12 @@ fn sites(config: &Config) -> anyhow::Result<Sites> {
                 .get(provider.id)
                 .cloned()
                 .unwrap_or_default();
-            let api = match urls.api_url {
-                Some(url) => url,
-                None => provider
-                    .api
-                    .base_url
-                    .parse()
-                    .context("a provider's base address")?,
+            let host = |name: &str| {
+                let settings = config.providers.get(&format!("{}_{name}", provider.id))?;
+                settings.api_url.clone()
             };
+            let api = Bases::new(&provider.api, urls.api_url.as_ref(), host)
+                .context("a provider's base address")?;
             let app = match config
                 .apps
                 .get(provider.id)
@@ -395,16 +436,51 @@ fn sites(config: &Config) -> anyhow::Result<Sites> {
                 }),
                 None => None,
             };
+            let said = config
+                .apps
+                .get(provider.id)
+                .or_else(|| config.apps.get(integration.id));
+            let tenant = match said.and_then(|app| app.tenant.as_deref()) {
+                Some(said) => Some(tenant(provider, said)?),
+                None => None,
+            };
             sites.push(Site {
+                tenant,
                 integration,
                 provider,
-                api: Arc::new(api),
+                api,
                 auth: urls.auth_url,
                 app,
+                keys: host_keys(config, provider)?,
             });
         }
     }
     Ok(Sites::new(sites))
+}
+
+/// The installation's keys at the hosts of an open provider.
+fn host_keys(
+    config: &Config,
+    provider: &'static Provider,
+) -> anyhow::Result<Vec<(&'static str, SecretString)>> {
+    let rules = provider.auth.open().map_or(&[][..], |open| open.hosts);
+    let mut keys = Vec::new();
+    for (id, settings) in &config.providers {
+        let rest = id.strip_prefix(provider.id);
+        let Some((host, key)) = rest.zip(settings.api_key.as_ref()) else {
+            continue;
+        };
+        let host = host.strip_prefix('_').unwrap_or(host);
+        let name = format!(
+            "WORKBENCH_PROVIDER_{}_API_KEY",
+            id.to_ascii_uppercase().replace('-', "_")
+        );
+        match rules.iter().find(|rule| rule.host == host) {
+            Some(rule) if rule.key.is_some() => keys.push((rule.host, key.read(&name)?)),
+            _ => bail!("{name} is set, but nothing there takes a key"),
+        }
+    }
+    Ok(keys)
 }
 
 impl Keys {

@@ -101,9 +101,9 @@ impl Pending {
     }
 
     /// Notes through which account the call goes, once that is resolved; it is written with the outcome.
-    pub fn connection(&mut self, id: ConnectionId, label: &str) {
+    pub fn connection(&mut self, id: impl Into<Option<ConnectionId>>, label: &str) {
         if let Some(outcome) = &mut self.outcome {
-            outcome.connection_id = Some(id);
+            outcome.connection_id = id.into();
         }
         self.account = Some(short(label).into_owned());
     }

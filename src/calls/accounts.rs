@@ -1,13 +1,15 @@
 //! A person's own accounts, as pages and `workbench://accounts` show them.
 
+use serde_json::{Value, json};
+
 use super::Calls;
 use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::connect::handle;
 use crate::ids::ConnectionId;
 use crate::integrations;
-use crate::kit::integration::Integration;
-use crate::kit::tool::Needs;
+use crate::kit::integration::{Integration, OAuth2, Product};
+use crate::kit::tool::{Granted, Needs};
 use crate::policy::Rules;
 use crate::store::{ConnectionRow, Status, StoreError};
 
@@ -51,6 +53,8 @@ pub struct AccountDetail {
     pub able: Vec<&'static str>,
     /// Titles of those they are not enough for, with what each lacks.
     pub unable: Vec<(&'static str, String)>,
+    /// Products that can still be connected: id and title.
+    pub addable: Vec<(&'static str, &'static str)>,
     /// When the provider ends the consent by itself, whatever we do; RFC 3339.
     pub consent_ends: Option<String>,
     /// Whether that is within two weeks.
@@ -81,6 +85,16 @@ impl Calls {
         let rules = self.rules(caller.org).await?;
         let rows = self.inner.connections.of(caller.user).await?;
         Ok(rows.iter().map(|row| status(row, &rules)).collect())
+    }
+
+    /// Integrations that are open to everyone, with nothing to connect, and not switched off.
+    pub(super) async fn open_to_all(&self, caller: &Caller) -> Result<Vec<Value>, StoreError> {
+        let rules = self.rules(caller.org).await?;
+        let all = integrations::ALL.iter();
+        Ok(all
+            .filter(|one| one.open().is_some() && !rules.is_off(one.id))
+            .map(|one| json!({ "integration": one.id, "service": one.name }))
+            .collect())
     }
 
     /// One of the caller's accounts; `None` when they have no such connection.
@@ -125,6 +139,8 @@ impl Calls {
         let scopes = provider
             .and_then(|one| one.auth.oauth2())
             .map_or(&[][..], |oauth| oauth.scopes);
+        let oauth = provider.and_then(|one| one.auth.oauth2());
+        let addable = oauth.map(|oauth| addable(oauth, row, &rules, &granted));
         let permissions = scopes.iter().map(|scope| Permission {
             name: scope.name,
             why: scope.why,
@@ -143,6 +159,7 @@ impl Calls {
             permissions: permissions.collect(),
             able,
             unable,
+            addable: addable.unwrap_or_default(),
             consent_ends: row.refresh_expires_at.map(Timestamp::rfc3339),
             ends_soon: row
                 .refresh_expires_at
@@ -151,6 +168,30 @@ impl Calls {
             kept: self.inner.connections.kept(id).await?,
         }))
     }
+}
+
+/// The products of which this account has not everything that it can have.
+fn addable(
+    oauth: &'static OAuth2,
+    row: &ConnectionRow,
+    rules: &Rules,
+    granted: &Granted,
+) -> Vec<(&'static str, &'static str)> {
+    let personal = oauth.directory.as_ref().and_then(|found| found.personal);
+    let unfit = personal.filter(|_| row.details["kind"] == "personal");
+    let unfit = unfit.map_or(&[][..], |(_, scopes)| scopes);
+    let lacks = |product: &&Product| {
+        let fit = product
+            .scopes
+            .iter()
+            .filter(|scope| !unfit.contains(*scope));
+        let on = !rules.is_toolset_off(&row.integration, product.toolset);
+        on && fit.into_iter().any(|scope| !granted.has(scope))
+    };
+    let products = oauth.products.iter().filter(lacks);
+    products
+        .map(|product| (product.id, product.title))
+        .collect()
 }
 
 fn status(row: &ConnectionRow, rules: &Rules) -> AccountStatus {
@@ -184,7 +225,14 @@ pub fn reason(word: Option<&str>) -> String {
             "you disconnected it and kept what was synced; reconnect to use it".to_owned()
         }
         Some("revoked") => "the provider took the access back; reconnect".to_owned(),
+        Some("app_unpublished") => {
+            "the provider ended the access after a few days, as it does while this organization's app is in testing there; reconnect, and ask an admin to publish the app's consent screen".to_owned()
+        }
         Some("rejected") => "the provider no longer accepts the access; reconnect".to_owned(),
+        Some("claims") => {
+            "the provider wants you to sign in again, with more than the last time; reconnect"
+                .to_owned()
+        }
         Some("lost_rotation") => {
             "a renewed access was lost before it was saved; reconnect".to_owned()
         }

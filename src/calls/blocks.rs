@@ -8,6 +8,7 @@ use super::run::{Run, Subject, Wish};
 use super::{ACCOUNTS_URI, BlockAnswer, CallError, Calls, Context, shape};
 use crate::audit::Kind;
 use crate::caller::Caller;
+use crate::clock::Timestamp;
 use crate::integrations;
 use crate::kit::block::{BlockDef, Content};
 use crate::kit::integration::Integration;
@@ -37,37 +38,56 @@ impl Calls {
         };
         let logged = json!({ "uri": text::clip(&text::scrub(uri), 256) });
         let mut run = Run::begin(self, caller, &context, &subject, logged);
-        let fetched_at = run.now();
+        let now = run.now();
         let integration = found.as_ref().map(|(integration, _, _)| *integration);
         let answered = match found {
-            Some((integration, def, mut variables)) => {
-                let account = variables.remove("account");
-                let account = account.as_ref().and_then(Value::as_str);
-                match self
-                    .open_block(&mut run, integration, def, account, MOST_MAX_CHARS)
-                    .await
-                {
-                    Ok(cx) => match run.guarded((def.read)(&cx, variables)).await {
-                        Ok(read) => run
-                            .reads_untrusted()
-                            .await
-                            .map(|()| shape::content(read, def.mime, MOST_MAX_CHARS)),
-                        Err(failure) => Err(failure),
-                    },
-                    Err(failure) => Err(failure),
-                }
+            Some((integration, def, variables)) => {
+                self.asked(&mut run, integration, def, variables, uri).await
             }
-            None if uri == ACCOUNTS_URI => self.accounts_block(caller).await,
+            None if uri == ACCOUNTS_URI => self
+                .accounts_block(caller)
+                .await
+                .map(|content| (content, now)),
             None => Err(Failure::Unknown(uri.to_owned())),
         };
-        let (call, account, text) = run.end(answered, |_| 1).await?;
+        let (call, account, (content, fetched_at)) = run.end(answered, |_| 1).await?;
         Ok(BlockAnswer {
             call,
             integration,
             account,
-            content: text,
+            content,
             fetched_at,
+            checked_at: now,
         })
+    }
+
+    /// Asks the provider, with the version in hand that is held of it; the text and when it was fetched.
+    async fn asked(
+        &self,
+        run: &mut Run<'_>,
+        integration: &'static Integration,
+        def: &BlockDef,
+        mut variables: Map<String, Value>,
+        uri: &str,
+    ) -> Result<(Content, Timestamp), Failure> {
+        let account = variables.remove("account");
+        let account = account.as_ref().and_then(Value::as_str);
+        let mut cx = self
+            .open_block(run, integration, def, account, MOST_MAX_CHARS)
+            .await?;
+        let held = &self.inner.held;
+        let connection = run.connection();
+        let kept = connection.and_then(|connection| held.get(connection, uri));
+        cx.held = kept.as_ref().map(|kept| kept.version().to_owned());
+        let read = run.guarded((def.read)(&cx, variables)).await?;
+        run.reads_untrusted().await?;
+        match connection {
+            Some(connection) => {
+                let at = (run.caller.user, connection, uri);
+                Ok(held.settle(at, read, def.mime, kept.as_deref(), run.now())?)
+            }
+            None => Ok((shape::content(read, def.mime, MOST_MAX_CHARS), run.now())),
+        }
     }
 
     async fn open_block(
@@ -97,7 +117,8 @@ impl Calls {
 
     async fn accounts_block(&self, caller: &Caller) -> Result<Content, Failure> {
         let accounts = self.accounts(caller).await?;
-        let body = json!({ "accounts": accounts, "connect": self.inner.links.connections() });
+        let open = self.open_to_all(caller).await?;
+        let body = json!({ "accounts": accounts, "open": open, "connect": self.inner.links.connections() });
         let mut content = Content::text(body.to_string());
         content.mime = Some("application/json".to_owned());
         Ok(content)

@@ -90,11 +90,14 @@ impl Calls {
         let rows = self.inner.connections.of(caller.user).await?;
         let mut catalogue = Catalogue::default();
         for integration in integrations::ALL.iter().copied() {
-            let grants: Vec<Granted> = rows
-                .iter()
-                .filter(|row| row.integration == integration.id && usable(row))
-                .map(|row| self.inner.connections.granted(row))
-                .collect();
+            let grants: Vec<Granted> = match integration.open() {
+                Some(_) => vec![Granted::Unknown],
+                None => rows
+                    .iter()
+                    .filter(|row| row.integration == integration.id && usable(row))
+                    .map(|row| self.inner.connections.granted(row))
+                    .collect(),
+            };
             if grants.is_empty() {
                 continue;
             }

@@ -38,7 +38,7 @@ impl Run<'_> {
         &mut self,
         ask: &Ask<'_>,
         integration: &'static Integration,
-        connection: ConnectionId,
+        connection: Option<ConnectionId>,
         account: &str,
     ) -> Result<(), Failure> {
         let inner = &self.calls.inner;
@@ -155,8 +155,10 @@ impl Calls {
             return Ok(None);
         };
         let mut arguments = arguments.clone();
-        let connection = waiting.row.connection_id.to_string();
-        arguments.insert("account".to_owned(), Value::String(connection));
+        if let Some(connection) = waiting.row.connection_id {
+            let connection = Value::String(connection.to_string());
+            arguments.insert("account".to_owned(), connection);
+        }
         arguments.insert("dry_run".to_owned(), Value::Bool(true));
         let context = Context {
             client: Client {

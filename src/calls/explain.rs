@@ -95,10 +95,11 @@ impl From<ApprovalError> for Failure {
     }
 }
 
-/// The connection that a failure is about, once one was chosen.
+/// The account that a failure is about, once one was chosen.
 pub(super) struct About {
     pub(super) integration: &'static Integration,
-    pub(super) connection: ConnectionId,
+    /// `None` where the integration is open to everyone.
+    pub(super) connection: Option<ConnectionId>,
     pub(super) account: String,
 }
 
@@ -427,9 +428,11 @@ fn provider(
 ) -> CallError {
     let name = about.map_or("the provider", |about| about.integration.name);
     let account = about
+        .filter(|about| about.connection.is_some())
         .map(|about| format!(" account {}", about.account))
         .unwrap_or_default();
-    let reconnect = about.map(|about| Action::Reconnect(about.integration.id, about.connection));
+    let reconnect =
+        about.and_then(|about| Some(Action::Reconnect(about.integration.id, about.connection?)));
     let code = error.code();
     match error {
         ProviderError::BadSegment(segment) => told(
@@ -463,6 +466,9 @@ fn provider(
                 },
             )
         },
+        ProviderError::Forbidden { message } if account.is_empty() => {
+            told(code, format!("{name} refused: {message}"))
+        }
         ProviderError::Forbidden { message } => told(
             code,
             format!("{name} refused: {message}; the{account} may not do this"),
@@ -476,6 +482,9 @@ fn provider(
                 ),
             )
         },
+        ProviderError::NotFound if account.is_empty() => {
+            told(code, format!("{name} has no such record"))
+        }
         ProviderError::NotFound => told(
             code,
             format!("{name} has no such record, or the{account} may not see it"),

@@ -68,7 +68,7 @@ pub(super) enum Claim {
 /// The answer of an earlier call.
 pub(super) struct First {
     pub(super) call: CallId,
-    pub(super) connection: ConnectionId,
+    pub(super) connection: Option<ConnectionId>,
     pub(super) account: String,
     pub(super) output: Output,
 }
@@ -175,7 +175,7 @@ fn first(calls: &Calls, key: &OnceKey, row: &OnceRow) -> Result<First, Failure> 
     let kept: Kept = serde_json::from_str(text.expose_secret()).map_err(|_| corrupt())?;
     Ok(First {
         call: row.call,
-        connection: row.connection.ok_or_else(corrupt)?,
+        connection: row.connection,
         account: kept.account,
         output: kept.output,
     })
@@ -210,7 +210,12 @@ impl Held {
     }
 
     /// Keeps the answer. The work is done, so a failure to keep it is no failure of the call: the key leads to "unknown".
-    pub(super) async fn worked(mut self, connection: ConnectionId, account: &str, output: &Output) {
+    pub(super) async fn worked(
+        mut self,
+        connection: Option<ConnectionId>,
+        account: &str,
+        output: &Output,
+    ) {
         self.ended = true;
         let kept = Kept {
             account: account.to_owned(),

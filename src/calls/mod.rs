@@ -10,8 +10,10 @@ mod catalogue;
 mod consent;
 mod error;
 mod explain;
+mod held;
 mod idempotency;
 mod limits;
+mod people;
 mod run;
 mod search;
 mod shape;
@@ -39,6 +41,7 @@ use crate::kit::tool::{Effect, ToolDef};
 use crate::links::Links;
 use crate::rulebook::Rulebook;
 use crate::store::Store;
+use crate::tracking::MailTracking;
 use crate::vault::{Mac, Vault};
 
 pub use accounts::{AccountDetail, AccountStatus, Permission, reason};
@@ -46,6 +49,7 @@ pub use arguments::canonical;
 pub use catalogue::{Events, Switch};
 pub use consent::Waiting;
 pub use error::{Action, CallError};
+pub use held::Updates;
 pub use search::SEARCH;
 pub use why::{Explanation, Reason};
 
@@ -96,14 +100,16 @@ pub struct BlockAnswer {
     pub account: String,
     /// The text, capped and cleaned; `mime` is always filled in.
     pub content: Content,
-    /// When it was read from the provider.
+    /// When its text was read from the provider.
     pub fetched_at: Timestamp,
+    /// When the provider last said that this is the newest: now.
+    pub checked_at: Timestamp,
 }
 
 /// What one caller may use now, in stable order.
 #[derive(Clone, Debug, Default)]
 pub struct Catalogue {
-    /// Tools of connected, granted, enabled integrations that the credential allows.
+    /// Tools of integrations that are open to everyone or connected, granted, enabled and allowed to the credential.
     pub tools: Vec<(&'static Integration, &'static ToolDef)>,
     /// Blocks, by the same rule.
     pub blocks: Vec<(&'static Integration, &'static BlockDef)>,
@@ -128,7 +134,9 @@ struct Inner {
     approvals: Approvals,
     limits: limits::Limits,
     noted: untrusted::Noted,
+    held: held::Held,
     rulebook: Rulebook,
+    tracking: MailTracking,
 }
 
 /// What [`Calls::new`] is made of.
@@ -143,6 +151,8 @@ pub struct Parts {
     pub connections: Connections,
     /// What calls are held to.
     pub rulebook: Rulebook,
+    /// Opens and clicks of sent mail.
+    pub tracking: MailTracking,
     /// News of other processes.
     pub changes: Changes,
     /// Our own addresses.
@@ -177,7 +187,9 @@ impl Calls {
                 approvals: parts.approvals,
                 limits: limits::Limits::new(providers),
                 noted: untrusted::noted(),
+                held: held::Held::new(),
                 rulebook: parts.rulebook,
+                tracking: parts.tracking,
             }),
         }
     }

@@ -17,7 +17,7 @@ use super::{CallError, Calls, Context, arguments, shape};
 use crate::audit::{Event, Kind, Outcome, Pending, Redacted};
 use crate::caller::Caller;
 use crate::clock::Timestamp;
-use crate::ids::{ApprovalId, CallId};
+use crate::ids::{ApprovalId, CallId, ConnectionId};
 use crate::integrations;
 use crate::kit::client::{ProviderClient, Usage};
 use crate::kit::error::ToolError;
@@ -119,6 +119,11 @@ impl<'a> Run<'a> {
         self.now
     }
 
+    /// The connection that it uses, once it is open.
+    pub(super) fn connection(&self) -> Option<ConnectionId> {
+        self.about.as_ref()?.connection
+    }
+
     /// Policy, account, scopes, token, pace; for a write also the log. Afterwards the provider may be called.
     pub(super) async fn open(
         &mut self,
@@ -139,11 +144,11 @@ impl<'a> Run<'a> {
             connection: opened.id,
             account: account.clone(),
         });
-        calls
-            .limits
-            .enter(opened.provider.id, opened.id)
-            .await
-            .map_err(Failure::Limited)?;
+        // Where there is no account, the client itself keeps the pace of every host.
+        if let Some(id) = opened.id {
+            let entered = calls.limits.enter(opened.provider.id, id).await;
+            entered.map_err(Failure::Limited)?;
+        }
         if !wish.effect.is_read() || wish.ask.is_some() {
             self.pending.durable().await?;
         }
@@ -154,6 +159,8 @@ impl<'a> Run<'a> {
         if let Some(ask) = &wish.ask {
             self.consent(ask, integration, opened.id, &account).await?;
         }
+        let tracking = opened.id.filter(|_| rules.track_mail);
+        let tracking = tracking.map(|id| calls.tracking.of(id)).unwrap_or_default();
         self.client = Some(opened.client.clone());
         if let Some(held) = &mut self.held {
             held.client = Some(opened.client.clone());
@@ -169,6 +176,9 @@ impl<'a> Run<'a> {
             dry_run: wish.dry_run,
             max_chars: wish.max_chars,
             progress: self.context.progress.clone(),
+            people: self.calls.people(self.caller, self.context),
+            tracking,
+            held: None,
         })
     }
 

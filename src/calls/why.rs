@@ -74,6 +74,12 @@ impl Calls {
     /// Whether one of these connections could serve it.
     fn connected(&self, subject: &Subject, rows: &[Arc<ConnectionRow>]) -> (bool, Reason) {
         let name = subject.integration.name;
+        if subject.integration.open().is_some() {
+            let reason = pass(format!(
+                "{name} is open to everyone, with nothing to connect"
+            ));
+            return (true, reason);
+        }
         let own: Vec<&Arc<ConnectionRow>> = rows
             .iter()
             .filter(|row| row.integration == subject.integration.id)

@@ -47,6 +47,9 @@ impl Apps {
                 let Some((integration, provider)) = integrations::provider(&id) else {
                     bail!("nothing here is called {id}; `integrations list` shows what there is");
                 };
+                if provider.auth.open().is_some() {
+                    bail!("{id} is open to everyone and needs no app");
+                }
                 let secret = read_secret(&client_secret_file)?;
                 let oauth_app = connect::App {
                     client_id,
@@ -71,7 +74,7 @@ impl Apps {
                         continue;
                     }
                     let stored = app.store.app(app.org, provider.id).await?;
-                    let set = app.connections.is_set_up(app.org, provider.id).await;
+                    let set = app.connections.has_consent_page(app.org, provider).await;
                     let source = match (&stored, set) {
                         (Some(_), _) => "database",
                         (None, true) => "environment",
@@ -314,6 +317,7 @@ async fn disconnect(app: &App, id: ConnectionId) -> anyhow::Result<()> {
     let said = match receipt.revoked {
         Revoked::Yes => "revoked at the provider and deleted here".to_owned(),
         Revoked::Unsupported => "deleted here; the provider offers no revocation".to_owned(),
+        Revoked::Key => "deleted here; delete the key at the provider too".to_owned(),
         Revoked::No(reason) => format!("deleted here, but not revoked: {reason}"),
         Revoked::Before => "disconnected before, now deleted here".to_owned(),
     };

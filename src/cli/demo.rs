@@ -15,7 +15,7 @@ use super::{output, serving, tour};
 use crate::app::App;
 use crate::caller::{Role, Scopes};
 use crate::clock::Clock;
-use crate::config::{AppCredentials, Config, ProviderUrls, SecretText};
+use crate::config::{AppCredentials, Config, ProviderSettings, SecretText};
 use crate::sandbox::{self, Sandbox};
 use crate::store::UserRow;
 use crate::{integrations, telemetry};
@@ -136,17 +136,22 @@ fn demo_config(base: Config, address: SocketAddr, data_dir: PathBuf, sandbox: &S
         let url = sandbox.base(provider.id);
         providers.insert(
             provider.id.to_owned(),
-            ProviderUrls {
+            ProviderSettings {
                 api_url: Some(url.clone()),
                 auth_url: Some(url),
+                api_key: None,
             },
         );
+        if provider.auth.oauth2().is_none() {
+            continue;
+        }
         let client_secret = SecretText::Inline(SecretString::from("sandbox-secret"));
         apps.insert(
             provider.id.to_owned(),
             AppCredentials {
                 client_id: "workbench-demo".to_owned(),
                 client_secret,
+                tenant: None,
             },
         );
     }
@@ -180,6 +185,11 @@ async fn guide(
             "   {}  {}",
             person.email,
             app.links.sign_in(ticket.expose_secret())
+        ));
+    }
+    for (provider, key, account) in sandbox::providers::KEYS {
+        output::tell(&format!(
+            "   {provider} also takes a key instead of a consent: {key} is one of {account}"
         ));
     }
     output::tell("\n2. Point an MCP client at it, for example:");

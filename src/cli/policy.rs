@@ -111,6 +111,11 @@ pub(super) enum Policy {
         /// Whether they ask from now on.
         state: Switch,
     },
+    /// Lets people have opens and clicks of the mail they send noticed; nobody can unless it is on.
+    TrackMail {
+        /// Whether they can from now on.
+        state: Switch,
+    },
     /// Daily caps of calls that reach people outside.
     #[command(subcommand)]
     Caps(Caps),
@@ -246,6 +251,17 @@ impl Policy {
                     "calls that reach people outside ask first once their conversation has read what others wrote"
                 } else {
                     "what a conversation has read changes nothing"
+                })?;
+            }
+            Self::TrackMail { state } => {
+                let on = matches!(state, Switch::On);
+                app.rulebook
+                    .set_track_mail(Actor::System, app.org, on)
+                    .await?;
+                output::line(if on {
+                    "who sends mail may have its opens and clicks noticed"
+                } else {
+                    "opens and clicks of sent mail are not noticed"
                 })?;
             }
             Self::Caps(caps) => caps.run(app).await?,

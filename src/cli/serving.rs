@@ -217,6 +217,13 @@ pub(super) async fn doctor(config: &Config) -> anyhow::Result<ExitCode> {
                 .iter()
                 .flat_map(|integration| integration.providers)
             {
+                if provider.auth.open().is_some() {
+                    say(
+                        true,
+                        format!("{}: open to everyone, nothing to connect", provider.id),
+                    )?;
+                    continue;
+                }
                 let set = app.connections.is_set_up(app.org, provider.id).await;
                 let advice = if set {
                     "the OAuth app is set"

@@ -47,7 +47,8 @@ pub(super) async fn run(app: &App, token: &SecretString) -> anyhow::Result<bool>
     );
     line("1. Signed in to the pages with the personal access token.")?;
 
-    for integration in integrations::ALL {
+    let closed = integrations::ALL.iter().filter(|one| one.open().is_none());
+    for integration in closed {
         let done = browser.connect(&app.links.connect(integration.id)).await;
         let done = done.with_context(|| format!("connecting {}", integration.id))?;
         line(&format!("2. Connected {}: {done}", integration.name))?;

@@ -83,15 +83,19 @@ pub struct AppCredentials {
     pub client_id: String,
     /// The secret.
     pub client_secret: SecretText,
+    /// The directory that it is for, where the provider has such.
+    pub tenant: Option<String>,
 }
 
-/// Other hosts for a provider.
+/// Other addresses for a provider or one of its hosts, and the installation's own key there.
 #[derive(Clone, Debug, Default)]
-pub struct ProviderUrls {
+pub struct ProviderSettings {
     /// Replaces the API's base address.
     pub api_url: Option<Url>,
     /// Replaces the origin of authorization, token and revocation addresses.
     pub auth_url: Option<Url>,
+    /// The installation's key at a host that everybody shares.
+    pub api_key: Option<SecretText>,
 }
 
 /// Whether MCP clients may register themselves (RFC 7591). A client with a metadata document needs no registration.
@@ -122,8 +126,8 @@ pub struct Config {
     pub audit_signing_key: Option<SecretText>,
     /// By integration id.
     pub apps: BTreeMap<String, AppCredentials>,
-    /// By provider id.
-    pub providers: BTreeMap<String, ProviderUrls>,
+    /// By provider id, and for a single host of one by `<provider>_<host>`.
+    pub providers: BTreeMap<String, ProviderSettings>,
     /// The log filter, in the form of `tracing_subscriber::EnvFilter`.
     pub log: String,
     /// Whether log lines are JSON.
@@ -136,6 +140,9 @@ pub struct Config {
     pub registration: Registration,
     /// Hosts of client metadata documents that may be anywhere, this machine included.
     pub private_client_hosts: Vec<String>,
+    /// `WORKBENCH_PRIVATE_PROVIDER_HOSTS`: hosts of people's own servers that may be anywhere, this network included; those
+    /// written with `http://` may also be asked in the clear.
+    pub private_provider_hosts: Vec<Url>,
     /// The e-mail address of the local person of `stdio`.
     pub user: Option<String>,
     /// Sign-in at an identity provider.
@@ -221,6 +228,7 @@ impl Config {
                 }
             },
             private_client_hosts: settings.list("WORKBENCH_PRIVATE_CLIENT_HOSTS"),
+            private_provider_hosts: settings.hosts("WORKBENCH_PRIVATE_PROVIDER_HOSTS")?,
             user: settings.take("WORKBENCH_USER"),
             apps: settings.apps()?,
             providers: settings.providers()?,
@@ -361,6 +369,30 @@ impl Settings {
             .collect()
     }
 
+    /// Hosts as `name`, `name:port` or `http://name:port`; what is not said to be http is https.
+    fn hosts(&mut self, name: &str) -> Result<Vec<Url>, ConfigError> {
+        let read = |text: String| {
+            let url = if text.contains("://") {
+                Url::parse(&text)
+            } else {
+                Url::parse(&format!("https://{text}"))
+            };
+            url.ok()
+                .filter(|url| {
+                    matches!(url.scheme(), "http" | "https")
+                        && url.path() == "/"
+                        && url.query().is_none()
+                        && url.fragment().is_none()
+                        && url.username().is_empty()
+                })
+                .ok_or_else(|| {
+                    let problem = "is not a list of hosts such as sentry.lan, 10.0.0.5:9000 or http://sentry.lan:9000";
+                    wrong(name, problem)
+                })
+        };
+        self.list(name).into_iter().map(read).collect()
+    }
+
     fn secret(&mut self, name: &str) -> Result<Option<SecretText>, ConfigError> {
         let file = format!("{name}_FILE");
         match (self.take(name), self.take(&file)) {
@@ -392,11 +424,18 @@ impl Settings {
 
     fn apps(&mut self) -> Result<BTreeMap<String, AppCredentials>, ConfigError> {
         let mut apps = BTreeMap::new();
-        let suffixes = ["_CLIENT_ID", "_CLIENT_SECRET", "_CLIENT_SECRET_FILE"];
+        let suffixes = [
+            "_CLIENT_ID",
+            "_CLIENT_SECRET",
+            "_CLIENT_SECRET_FILE",
+            "_TENANT",
+        ];
         for id in self.ids("WORKBENCH_APP_", &suffixes) {
             let name = format!("WORKBENCH_APP_{}_CLIENT_ID", key(&id));
             let secret_name = format!("WORKBENCH_APP_{}_CLIENT_SECRET", key(&id));
             let client_id = self.take(&name);
+            let tenant_name = format!("WORKBENCH_APP_{}_TENANT", key(&id));
+            let tenant = self.take(&tenant_name);
             match (client_id, self.secret(&secret_name)?) {
                 (Some(client_id), Some(client_secret)) => {
                     apps.insert(
@@ -404,6 +443,7 @@ impl Settings {
                         AppCredentials {
                             client_id,
                             client_secret,
+                            tenant,
                         },
                     );
                 }
@@ -411,15 +451,19 @@ impl Settings {
                     return Err(wrong(&secret_name, "is missing beside the client id"));
                 }
                 (None, Some(_)) => return Err(wrong(&name, "is missing beside the client secret")),
+                (None, None) if tenant.is_some() => {
+                    return Err(wrong(&tenant_name, "is set without the app's client id"));
+                }
                 (None, None) => {}
             }
         }
         Ok(apps)
     }
 
-    fn providers(&mut self) -> Result<BTreeMap<String, ProviderUrls>, ConfigError> {
+    fn providers(&mut self) -> Result<BTreeMap<String, ProviderSettings>, ConfigError> {
         let mut providers = BTreeMap::new();
-        for id in self.ids("WORKBENCH_PROVIDER_", &["_API_URL", "_AUTH_URL"]) {
+        let suffixes = ["_API_URL", "_AUTH_URL", "_API_KEY", "_API_KEY_FILE"];
+        for id in self.ids("WORKBENCH_PROVIDER_", &suffixes) {
             let mut url = |kind: &str| {
                 let name = format!("WORKBENCH_PROVIDER_{}_{kind}_URL", key(&id));
                 let url: Option<Url> = self.parsed(&name, "is not a URL")?;
@@ -430,11 +474,14 @@ impl Settings {
                     url => Ok(url),
                 }
             };
-            let urls = ProviderUrls {
-                api_url: url("API")?,
-                auth_url: url("AUTH")?,
+            let (api_url, auth_url) = (url("API")?, url("AUTH")?);
+            let api_key = self.secret(&format!("WORKBENCH_PROVIDER_{}_API_KEY", key(&id)))?;
+            let settings = ProviderSettings {
+                api_url,
+                auth_url,
+                api_key,
             };
-            providers.insert(id, urls);
+            providers.insert(id, settings);
         }
         Ok(providers)
     }
@@ -496,13 +543,22 @@ mod tests {
                 "WORKBENCH_REGISTRATION is neither `open` nor `off`",
             ),
             (
+                vec![("WORKBENCH_PRIVATE_PROVIDER_HOSTS", "a.lan,b.lan/path")],
+                "WORKBENCH_PRIVATE_PROVIDER_HOSTS is not a list of hosts such as sentry.lan, 10.0.0.5:9000 or http://sentry.lan:9000",
+            ),
+            (
                 vec![("WORKBENCH_PROVIDER_GITHUB_API_URL", "nope")],
                 "WORKBENCH_PROVIDER_GITHUB_API_URL is not a URL",
             ),
         ] {
             assert_eq!(load(&pairs).unwrap_err().to_string(), expected);
         }
-        let config = load(&[("WORKBENCH_SECRET_KEYS", "hidden")]).unwrap();
+        let config = load(&[
+            ("WORKBENCH_SECRET_KEYS", "hidden"),
+            ("WORKBENCH_PROVIDER_HEALTH_OPENFDA_API_KEY", "hidden"),
+        ])
+        .unwrap();
+        assert!(config.providers["health_openfda"].api_key.is_some());
         assert!(!format!("{config:?}").contains("hidden"));
     }
 

@@ -83,7 +83,7 @@ impl Connections {
             return Ok(Checked::NotSet);
         };
         let (Some(endpoints), Some(code), Some(verifier)) = (
-            site.endpoints(oauth),
+            self.endpoints(site, oauth, org).await,
             vault::random_secret("no-"),
             vault::random_secret(""),
         ) else {
@@ -103,6 +103,7 @@ impl Connections {
             Err(TokenFailure::Transient(said) | TokenFailure::Unknown(said)) => {
                 Checked::Unclear(said)
             }
+            Err(TokenFailure::Challenged(_)) => Checked::Good,
             Err(TokenFailure::Throttled { retry_after_s }) => {
                 Checked::Unclear(format!("it asks to come back in {retry_after_s} s"))
             }

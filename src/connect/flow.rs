@@ -10,23 +10,19 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::Connections;
+use super::directory::{self, Wanted};
 use super::error::ConnectError;
 use super::flow_error::FlowError;
-use super::life::Life;
+use super::keep::{Arrival, Brought};
 use super::oauth::{self, App, TokenFailure, Trade};
-use super::secret::Tokens;
 use super::sites::Site;
-use super::{Connections, account, granted, handle};
 use crate::audit::{Actor, AdminEvent};
 use crate::caller::Caller;
-use crate::clock::Timestamp;
-use crate::ids::{ConnectionId, FlowId, OrgId, UserId};
-use crate::kit::client::{Credential, ProviderClient};
-use crate::kit::integration::{Account, Auth, Integration, OAuth2, Provider, TokenSet};
-use crate::kit::progress::Progress;
+use crate::ids::{ConnectionId, FlowId, OrgId};
+use crate::kit::integration::{Auth, Integration, Provider};
 use crate::kit::text;
-use crate::kit::tool::{Cx, Granted};
-use crate::store::{AppRow, ConnectionRow, FlowRow, Records, Status};
+use crate::store::{AppRow, FlowRow};
 use crate::vault::{self, Place, Sealed, VaultError};
 
 /// How long an attempt may take.
@@ -54,6 +50,8 @@ pub struct Callback {
     pub error: Option<String>,
     /// `error_description`.
     pub description: Option<String>,
+    /// `admin_consent`, which an administrator's answer has.
+    pub admin_consent: bool,
 }
 
 /// How an attempt ended, as kept with it.
@@ -69,6 +67,13 @@ pub enum Ended {
     },
     /// In nothing, for this reason, told to the person.
     Failed(String),
+    /// In nothing, until an administrator consents; the link for them is [`Connections::admin_link`]'s.
+    NeedsAdmin {
+        /// What the person is told.
+        said: String,
+        /// Names the link.
+        link: FlowId,
+    },
 }
 
 /// A connected account.
@@ -100,14 +105,22 @@ impl Connections {
         })
     }
 
-    /// Whether `integration` can be connected by the people of `org`: its app is set up, or it needs none.
+    /// Whether the people of `org` can connect at this provider: its app is set up, or there is a way without one.
     pub async fn is_set_up(&self, org: OrgId, provider: &str) -> bool {
         match self.inner.sites.get(provider) {
-            Some(site) if site.provider.auth.oauth2().is_some() => {
-                self.app(site, org).await.is_some()
-            }
-            Some(_) => true,
+            Some(site) => match &site.provider.auth {
+                Auth::OAuth2(_) => self.app(site, org).await.is_some(),
+                Auth::Open(_) | Auth::ApiKey(_) | Auth::Either(..) => true,
+            },
             None => false,
+        }
+    }
+
+    /// Whether the people of `org` can go to this provider's consent page.
+    pub async fn has_consent_page(&self, org: OrgId, provider: &Provider) -> bool {
+        match self.inner.sites.get(provider.id) {
+            Some(site) if provider.auth.oauth2().is_some() => self.app(site, org).await.is_some(),
+            Some(_) | None => false,
         }
     }
 
@@ -143,38 +156,42 @@ impl Connections {
         Ok(self.inner.store.upsert_app(&row).await?)
     }
 
-    /// The origin of the page that asks for consent to `integration`, for a content security policy.
-    pub fn consent_origin(&self, integration: &Integration) -> Option<String> {
-        let site = self.inner.sites.get(integration.providers.first()?.id)?;
-        let endpoints = site.endpoints(site.provider.auth.oauth2()?)?;
+    /// The origin of the page on which this provider asks for consent, for a content security policy.
+    pub fn consent_origin(&self, provider: &Provider) -> Option<String> {
+        let site = self.inner.sites.get(provider.id)?;
+        let oauth = site.provider.auth.oauth2()?;
+        // The directory stands in the path, so any will do.
+        let endpoints = site.endpoints(oauth, "")?;
         Some(endpoints.authorize.origin().ascii_serialization())
     }
 
-    /// Begins connecting an account for the person, anew or in the place of `reconnect`.
+    /// Begins connecting an account at this provider for the person, anew or in the place of `reconnect`.
     pub async fn start(
         &self,
         caller: &Caller,
-        integration: &'static Integration,
+        provider: &'static Provider,
         reconnect: Option<ConnectionId>,
+        wanted: &Wanted,
     ) -> Result<Started, FlowError> {
-        let provider = integration
-            .providers
-            .first()
-            .ok_or(FlowError::NoConsentPage(integration))?;
         let (provider, site) = self.site(provider.id)?;
-        let Auth::OAuth2(oauth) = &provider.auth else {
-            return Err(FlowError::NoConsentPage(integration));
-        };
+        let integration = site.integration;
+        let oauth = provider
+            .auth
+            .oauth2()
+            .ok_or(FlowError::NoConsentPage(integration))?;
         let not_set_up = || FlowError::NotSetUp(integration);
         let app = self.app(site, caller.org).await.ok_or_else(not_set_up)?;
-        let endpoints = site.endpoints(oauth).ok_or_else(not_set_up)?;
+        let endpoints = self.endpoints(site, oauth, caller.org).await;
+        let endpoints = endpoints.ok_or_else(not_set_up)?;
+        let claims = self.owed_claims(caller, reconnect).await?;
         let now = self.inner.clock.now();
         let random = || vault::random_secret("").ok_or(ConnectError::Vault(VaultError::Randomness));
         let (state, browser) = (random()?, random()?);
-        let scopes: Vec<&str> = oauth.scopes.iter().map(|scope| scope.name).collect();
+        let scopes = directory::scopes(oauth, wanted);
         let redirect = self.inner.links.callback(provider.id);
         let hashed = vault::hash(state.expose_secret());
-        let started = oauth::authorize(oauth, &endpoints, &app, redirect, &state, &scopes)
+        let claims = claims.as_deref();
+        let started = oauth::authorize(oauth, &endpoints, &app, redirect, &state, &scopes, claims)
             .ok_or_else(not_set_up)?;
         let mut flow = FlowRow {
             id: FlowId::new(now),
@@ -218,7 +235,21 @@ impl Connections {
         let finished = self
             .finish_flow(caller, provider, browser, &flow, callback)
             .await;
-        let (kind, ended) = match &finished {
+        self.conclude(caller, &flow, &finished, json!({ "flow": flow.id }))
+            .await?;
+        // Somebody else's attempt stays theirs: the person at this browser learns nothing of it.
+        Ok((flow.user_id == caller.user).then_some(flow.id))
+    }
+
+    /// Records how an attempt ended and keeps it with the attempt.
+    pub(super) async fn conclude(
+        &self,
+        caller: &Caller,
+        flow: &FlowRow,
+        finished: &Result<Finished, FlowError>,
+        mut detail: serde_json::Value,
+    ) -> Result<(), ConnectError> {
+        let (kind, ended) = match finished {
             Ok(done) => (
                 if done.again {
                     "connection.reconnected"
@@ -234,12 +265,22 @@ impl Connections {
                         .collect(),
                 },
             ),
-            Err(error) => ("connection.refused", Ended::Failed(error.told())),
+            Err(error) => (
+                "connection.refused",
+                match error {
+                    FlowError::AdminConsent(Some(link)) => Ended::NeedsAdmin {
+                        said: error.told(),
+                        link: *link,
+                    },
+                    _ => Ended::Failed(error.told()),
+                },
+            ),
         };
-        if let Err(FlowError::Connect(error)) = &finished {
+        if let Err(FlowError::Connect(error)) = finished {
             tracing::error!(flow.id = %flow.id, error = %error, "an account cannot be connected");
         }
         let done = finished.as_ref().ok();
+        detail["ended"] = json!(ended);
         let event = AdminEvent {
             kind,
             target: done
@@ -248,14 +289,14 @@ impl Connections {
             integration: done.map(|done| done.integration.id),
             connection: done.map(|done| done.id),
             outcome: if done.is_some() { "ok" } else { "refused" },
-            detail: json!({ "flow": flow.id, "ended": ended }),
+            detail,
         };
         self.inner.audit.record(caller, flow.org_id, event).await?;
         let ended = serde_json::to_string(&ended).unwrap_or_default();
+        let now = self.inner.clock.now();
         self.inner.store.finish_flow(flow.id, &ended, now).await?;
         self.changed(flow.user_id);
-        // Somebody else's attempt stays theirs: the person at this browser learns nothing of it.
-        Ok((flow.user_id == caller.user).then_some(flow.id))
+        Ok(())
     }
 
     /// How an attempt of this person ended; `None` when it is not theirs or has not ended.
@@ -291,15 +332,26 @@ impl Connections {
             return Err(FlowError::Foreign);
         }
         let (provider, site) = self.site(&flow.provider)?;
-        let Auth::OAuth2(oauth) = &provider.auth else {
-            return Err(FlowError::NoConsentPage(site.integration));
-        };
+        let oauth = provider
+            .auth
+            .oauth2()
+            .ok_or(FlowError::NoConsentPage(site.integration))?;
         let code = match (callback.code, callback.error.as_deref()) {
             (Some(code), None) => code,
-            (_, Some("access_denied")) => return Err(FlowError::Denied),
-            (_, Some("admin_consent_required" | "consent_required")) => {
-                return Err(FlowError::AdminConsent);
+            (_, Some(word))
+                if directory::wants_admin(oauth, word, callback.description.as_deref()) =>
+            {
+                let page = oauth
+                    .directory
+                    .as_ref()
+                    .and_then(|found| found.admin_consent_url);
+                let link = match page {
+                    Some(_) => Some(self.ask_admin(flow).await?),
+                    None => None,
+                };
+                return Err(FlowError::AdminConsent(link));
             }
+            (_, Some("access_denied")) => return Err(FlowError::Denied),
             (_, Some(word)) => {
                 let said = callback.description.as_deref().unwrap_or(word);
                 return Err(FlowError::Refused(text::clip(
@@ -311,7 +363,8 @@ impl Connections {
         };
         let not_set_up = || FlowError::NotSetUp(site.integration);
         let app = self.app(site, flow.org_id).await.ok_or_else(not_set_up)?;
-        let endpoints = site.endpoints(oauth).ok_or_else(not_set_up)?;
+        let endpoints = self.endpoints(site, oauth, flow.org_id).await;
+        let endpoints = endpoints.ok_or_else(not_set_up)?;
         let sealed = flow.sealed.as_ref().ok_or(FlowError::Stale)?;
         let verifier = self
             .inner
@@ -328,6 +381,10 @@ impl Connections {
         let tokens = oauth::trade(&self.inner.http, oauth, &endpoints, &app, trade).await;
         let tokens = tokens.map_err(|failure| match failure {
             TokenFailure::Gone(_) => FlowError::Stale,
+            TokenFailure::Challenged(_) => FlowError::Refused(
+                "it wants another sign-in first; start again and sign in there as it asks"
+                    .to_owned(),
+            ),
             TokenFailure::App(word) => {
                 FlowError::Refused(format!("the OAuth app is not accepted ({word})"))
             }
@@ -338,227 +395,18 @@ impl Connections {
                 FlowError::Refused(reason)
             }
         })?;
-        let requested = flow.scopes.clone();
-        self.keep(
-            flow.org_id,
-            flow.user_id,
+        self.keep(Arrival {
+            org: flow.org_id,
+            user: flow.user_id,
             site,
-            tokens,
+            brought: Brought::Tokens(tokens),
             asked_at,
-            requested,
-            flow.reconnect,
-            None,
-        )
+            requested: flow.scopes.clone(),
+            reconnect: flow.reconnect,
+            server: None,
+        })
         .await
     }
-
-    /// Finds out whose account these tokens are of and stores them, as a new connection or in the place of the one with
-    /// the same account.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is a separate fact of one connection; a struct would only rename them"
-    )]
-    pub(super) async fn keep(
-        &self,
-        org: OrgId,
-        user: UserId,
-        site: &Site,
-        tokens: TokenSet,
-        asked_at: Timestamp,
-        requested: Vec<String>,
-        reconnect: Option<ConnectionId>,
-        base_url: Option<String>,
-    ) -> Result<Finished, FlowError> {
-        let integration = site.integration;
-        let provider = site.provider;
-        let now = self.inner.clock.now();
-        let mut row = blank(org, user, site, now);
-        row.scopes.clone_from(&tokens.scopes);
-        row.requested_scopes = requested;
-        row.base_url = base_url;
-        let life = Life::of(&tokens, asked_at, &row);
-        let tokens = match provider.auth {
-            Auth::OAuth2(_) => Tokens::OAuth {
-                access: tokens.access_token,
-                refresh: tokens.refresh_token,
-            },
-            Auth::ApiKey(_) | Auth::None => Tokens::Key(tokens.access_token),
-        };
-        let found = self.identify(site, &row, &tokens).await?;
-        if let Some(id) = reconnect {
-            let before = self.inner.store.connection(id).await?;
-            if let Some(before) =
-                before.filter(|before| before.user_id == user && before.subject != found.id)
-            {
-                // Providers take a whole grant back, so one that another connection lives on is left alone.
-                let kept = self
-                    .inner
-                    .store
-                    .connection_by_subject(user, provider.id, &found.id)
-                    .await?;
-                if kept.is_none() {
-                    self.revoke_tokens(&row, site, &tokens).await;
-                }
-                return Err(FlowError::WrongAccount {
-                    expected: handle(&before),
-                    found: found.label,
-                });
-            }
-        }
-        row.label = self.distinct_label(user, site, &found).await?;
-        row.subject = found.id;
-        row.details = serde_json::Value::Object(found.details);
-        row.access_expires_at = life.access_expires_at;
-        row.refresh_expires_at = life.refresh_expires_at;
-        row.next_refresh_at = life.next_refresh_at.filter(|_| tokens.can_refresh());
-        let before = self
-            .inner
-            .store
-            .connection_by_subject(user, provider.id, &row.subject)
-            .await?;
-        let again = before.is_some();
-        if let Some(before) = before {
-            row.id = before.id;
-            row.connected_at = now;
-            row.alias.clone_from(&before.alias);
-            row.token_version = before.token_version + 1;
-            row.sealed = tokens.seal(&self.inner.vault, &row, row.token_version)?;
-            if !self
-                .inner
-                .store
-                .reconnect(&row, before.token_version)
-                .await?
-            {
-                return Err(ConnectError::Unavailable.into());
-            }
-        } else {
-            row.sealed = tokens.seal(&self.inner.vault, &row, row.token_version)?;
-            self.inner.store.insert_connection(&row).await?;
-        }
-        self.changed(user);
-        let granted = granted(&row, provider.auth.oauth2());
-        let missing = provider
-            .auth
-            .oauth2()
-            .map(|oauth| missing(oauth, &granted))
-            .unwrap_or_default();
-        Ok(Finished {
-            integration,
-            id: row.id,
-            label: row.label,
-            missing,
-            again,
-        })
-    }
-
-    /// The account's label, made different from those of the person's other accounts of the integration: two portals of
-    /// one company may call themselves alike, and `account` must be able to name each.
-    async fn distinct_label(
-        &self,
-        user: UserId,
-        site: &Site,
-        found: &Account,
-    ) -> Result<String, FlowError> {
-        let others = self.inner.store.connections_of(user).await?;
-        let taken = others.iter().any(|other| {
-            other.integration == site.integration.id
-                && other.subject != found.id
-                && other.label.eq_ignore_ascii_case(&found.label)
-        });
-        Ok(if taken {
-            format!("{} ({})", found.label, found.id)
-        } else {
-            found.label.clone()
-        })
-    }
-
-    async fn identify(
-        &self,
-        site: &Site,
-        row: &ConnectionRow,
-        tokens: &Tokens,
-    ) -> Result<Account, FlowError> {
-        let provider: &'static Provider = site.provider;
-        let credential = match provider.auth {
-            Auth::None => None,
-            Auth::ApiKey(_) | Auth::OAuth2(_) => {
-                let made = tokens
-                    .bearer()
-                    .and_then(|bearer| Credential::new(provider.api.credential, bearer, 0));
-                Some(made.ok_or(ConnectError::Secret)?)
-            }
-        };
-        let base = match &row.base_url {
-            Some(url) => {
-                std::sync::Arc::new(url::Url::parse(url).map_err(|_| ConnectError::Secret)?)
-            }
-            None => std::sync::Arc::clone(&site.api),
-        };
-        let api = ProviderClient::new(
-            self.inner.http.clone(),
-            &provider.api,
-            base,
-            credential,
-            None,
-        );
-        let cx = Cx {
-            provider,
-            api,
-            account: account(row),
-            granted: row.scopes.clone().map_or(Granted::Unknown, Granted::Scopes),
-            records: Records::new(self.inner.store.clone(), row.id, self.inner.clock.clone()),
-            now: self.inner.clock.now(),
-            idempotency_key: None,
-            dry_run: false,
-            max_chars: 24_000,
-            progress: Progress::default(),
-        };
-        (provider.identify)(&cx).await.map_err(FlowError::Identify)
-    }
-}
-
-/// A connection of this person at this provider that has no account and no secret yet.
-fn blank(org: OrgId, user: UserId, site: &Site, now: Timestamp) -> ConnectionRow {
-    ConnectionRow {
-        id: ConnectionId::new(now),
-        org_id: org,
-        user_id: user,
-        integration: site.integration.id.to_owned(),
-        provider: site.provider.id.to_owned(),
-        subject: String::new(),
-        label: String::new(),
-        alias: None,
-        is_default: false,
-        status_at: None,
-        details: serde_json::Value::Null,
-        scopes: None,
-        requested_scopes: Vec::new(),
-        base_url: None,
-        status: Status::Connected,
-        reason: None,
-        sealed: Sealed::from_bytes(Vec::new()),
-        token_version: 1,
-        access_expires_at: None,
-        refresh_expires_at: None,
-        next_refresh_at: None,
-        failures: 0,
-        first_failure_at: None,
-        retry_at: None,
-        lease_owner: None,
-        lease_until: None,
-        attempt_started_at: None,
-        connected_at: now,
-        last_used_at: None,
-    }
-}
-
-fn missing(oauth: &'static OAuth2, granted: &Granted) -> Vec<(&'static str, &'static str)> {
-    oauth
-        .scopes
-        .iter()
-        .filter(|scope| !granted.has(scope.name))
-        .map(|scope| (scope.name, scope.why))
-        .collect()
 }
 
 pub(super) fn app_place(row: &AppRow) -> Place<'_> {

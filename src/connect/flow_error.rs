@@ -1,6 +1,7 @@
 //! Why an attempt to connect an account did not end in a connection, in the two voices of design 3.6.
 
 use super::error::ConnectError;
+use crate::ids::FlowId;
 use crate::kit::error::ToolError;
 use crate::kit::integration::Integration;
 
@@ -27,7 +28,7 @@ pub enum FlowError {
     Denied,
     /// The provider wants an administrator's consent first.
     #[error("an administrator of the provider must consent first")]
-    AdminConsent,
+    AdminConsent(Option<FlowId>),
     /// The provider sent an error.
     #[error("the provider answered: {0}")]
     Refused(String),
@@ -42,6 +43,9 @@ pub enum FlowError {
     /// The provider did not tell whose account it is.
     #[error("the account cannot be identified: {0}")]
     Identify(#[source] ToolError),
+    /// A pasted key cannot be kept; says what the person has to change.
+    #[error("{0}")]
+    Key(String),
     /// The connection could not be stored.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -70,7 +74,7 @@ impl FlowError {
                 "This attempt to connect was begun by somebody else or in another browser. Start again here.".to_owned()
             }
             Self::Denied => "You did not approve, so nothing was connected. Start again when you want to.".to_owned(),
-            Self::AdminConsent => {
+            Self::AdminConsent(_) => {
                 "Your organization wants an administrator of the provider to approve this app first. Ask them, then start again.".to_owned()
             }
             Self::Refused(said) => format!("The provider did not connect the account: {said}. Try again in a minute."),
@@ -80,6 +84,7 @@ impl FlowError {
             Self::Identify(error) => format!(
                 "The provider approved, but did not say whose account it is ({error}). Nothing was stored. Try again."
             ),
+            Self::Key(said) => said.clone(),
             Self::Connect(_) => "Something failed on our side. Nothing was stored. Try again in a moment.".to_owned(),
         }
     }

@@ -7,6 +7,7 @@ use super::Connections;
 use super::error::ConnectError;
 use super::flow::Finished;
 use super::flow_error::FlowError;
+use super::keep::{Arrival, Brought};
 use crate::audit::{Actor, AdminEvent};
 use crate::ids::{OrgId, UserId};
 use crate::kit::integration::{Auth, TokenSet};
@@ -51,16 +52,17 @@ impl Connections {
     ) -> Result<Finished, FlowError> {
         let (provider, site) = self.site(provider)?;
         let wrong = |what: &str| FlowError::Refused(format!("the credential file {what}"));
-        let token = match (&provider.auth, import.access_token, import.api_key) {
-            (Auth::OAuth2(_), Some(token), None) | (Auth::ApiKey(_), None, Some(token)) => token,
-            (Auth::OAuth2(_), _, _) => {
-                return Err(wrong("must have `access_token` and no `api_key`"));
-            }
-            (Auth::ApiKey(_), _, _) => {
-                return Err(wrong("must have `api_key` and no `access_token`"));
-            }
-            (Auth::None, _, _) => {
-                return Err(wrong("is not needed: this provider is open to everyone"));
+        let auth = &provider.auth;
+        let (token, is_key) = match (import.access_token, import.api_key) {
+            (Some(token), None) if auth.oauth2().is_some() => (token, false),
+            (None, Some(key)) if auth.key().is_some() => (key, true),
+            _ => {
+                return Err(wrong(match auth {
+                    Auth::OAuth2(_) => "must have `access_token` and no `api_key`",
+                    Auth::ApiKey(_) => "must have `api_key` and no `access_token`",
+                    Auth::Either(..) => "must have either `access_token` or `api_key`",
+                    Auth::Open(_) => "is not needed: this provider is open to everyone",
+                }));
             }
         };
         if token
@@ -70,19 +72,34 @@ impl Connections {
         {
             return Err(wrong("holds a token with spaces or line breaks"));
         }
-        let tokens = TokenSet {
-            access_token: token,
-            refresh_token: import.refresh_token,
-            expires_in_s: import.expires_in,
-            refresh_expires_in_s: None,
-            scopes: import.scopes.clone(),
-            subject: None,
+        if let Some(url) = &import.base_url {
+            let checked = self.inner.servers.check(url);
+            checked
+                .map_err(|error| wrong(&format!("names a server in `base_url`, but {error}")))?;
+        }
+        let brought = if is_key {
+            Brought::Key(token)
+        } else {
+            Brought::Tokens(TokenSet {
+                access_token: token,
+                refresh_token: import.refresh_token,
+                expires_in_s: import.expires_in,
+                refresh_expires_in_s: None,
+                scopes: import.scopes.clone(),
+                subject: None,
+            })
         };
-        let now = self.inner.clock.now();
-        let requested = import.scopes.unwrap_or_default();
-        let base_url = import.base_url.map(String::from);
         let done = self
-            .keep(org, user, site, tokens, now, requested, None, base_url)
+            .keep(Arrival {
+                org,
+                user,
+                site,
+                brought,
+                asked_at: self.inner.clock.now(),
+                requested: import.scopes.unwrap_or_default(),
+                reconnect: None,
+                server: import.base_url,
+            })
             .await?;
         let event = AdminEvent {
             kind: "connection.imported",

@@ -4,16 +4,22 @@
 //! that talks to token endpoints. It knows nothing of MCP or HTML, and nothing of who may use a tool: that is `policy`.
 
 mod apps;
+mod directory;
 mod error;
 mod flow;
 mod flow_error;
 mod import;
+mod keep;
 mod life;
 mod oauth;
+mod pasted;
 mod refresh;
+mod rejected;
 mod reseal;
 mod revoke;
+mod road;
 mod secret;
+mod servers;
 mod sites;
 
 use std::collections::HashMap;
@@ -21,16 +27,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Map;
-use url::Url;
 
 use crate::audit::{Actor, AdminEvent, AuditLog};
 use crate::caller::Caller;
 use crate::changes::{Changes, Heard, REMEMBERED};
 use crate::clock::{Clock, Timestamp};
+use crate::fetch::Resolver;
 use crate::ids::{ConnectionId, UserId};
-use crate::kit::client::{Credential, ProviderClient, Rejected};
-use crate::kit::error::ProviderError;
-use crate::kit::integration::{Account, Auth, Integration, OAuth2, Provider};
+use crate::kit::client::{ProviderClient, Shared};
+use crate::kit::integration::{Account, Integration, OAuth2, Provider};
 use crate::kit::tool::{Granted, Needs};
 use crate::links::Links;
 use crate::store::{ConnectionRow, Records, Status, Store, StoreError};
@@ -38,13 +43,16 @@ use crate::turns::Turns;
 use crate::vault::{Vault, VaultError};
 
 pub use apps::{AppSource, Checked, Health, pasted};
+pub use directory::{Consented, NoTenant, Wanted, is_admins, tenant};
 pub use error::ConnectError;
 pub use flow::{Callback, Ended, Finished, Started};
 pub use flow_error::FlowError;
 pub use import::Import;
 pub use oauth::App;
+pub use pasted::{Correction, Field, Pasted};
 pub use reseal::{load_data_keys, reseal, sealed_under};
 pub use revoke::{Receipt, Revoked, Synced};
+pub use servers::{ServerError, Servers};
 pub use sites::{Site, Sites};
 
 use secret::Tokens;
@@ -53,6 +61,8 @@ use secret::Tokens;
 const PEOPLE: u64 = 10_000;
 /// An access token with less life than this is refreshed before it is used.
 const SKEW: Duration = Duration::from_mins(1);
+/// What the account of a provider that is open to everyone is called.
+const PUBLIC: &str = "public";
 
 /// The connections of everyone. Cheap to clone.
 #[derive(Clone)]
@@ -69,6 +79,9 @@ struct Inner {
     changes: Changes,
     http: reqwest::Client,
     sites: Sites,
+    servers: Servers,
+    /// What everybody shares of each open provider.
+    shared: HashMap<&'static str, Shared>,
     people: moka::sync::Cache<UserId, Arc<Vec<Arc<ConnectionRow>>>>,
     turns: Turns,
     refreshes: refresh::Flights,
@@ -93,14 +106,16 @@ pub struct Parts {
     pub changes: Changes,
     /// Where the providers are and with which app we come.
     pub sites: Sites,
+    /// Which servers of people's own may be asked.
+    pub servers: Servers,
     /// A name of this process, unique among replicas.
     pub owner: String,
 }
 
 /// An account that a call may use now.
 pub struct Opened {
-    /// Which connection it is.
-    pub id: ConnectionId,
+    /// Which connection it is; `None` where the integration is open to everyone.
+    pub id: Option<ConnectionId>,
     /// The provider it is at.
     pub provider: &'static Provider,
     /// Whose account it is at the provider.
@@ -116,7 +131,13 @@ pub struct Opened {
 impl Connections {
     /// Connections over these parts. Fails only when the machine's certificates cannot be read.
     pub fn new(parts: Parts) -> Result<Self, ConnectError> {
-        let http = http_client()?;
+        let http = http_client(None)?;
+        let shared = parts.sites.iter().filter_map(|site| {
+            let open = site.provider.auth.open()?;
+            let shared = Shared::new(open, &site.keys, parts.clock.clone());
+            Some((site.provider.id, shared))
+        });
+        let shared = shared.collect();
         Ok(Self {
             inner: Arc::new(Inner {
                 store: parts.store,
@@ -126,7 +147,9 @@ impl Connections {
                 links: parts.links,
                 changes: parts.changes,
                 http,
+                shared,
                 sites: parts.sites,
+                servers: parts.servers,
                 people: moka::sync::Cache::builder()
                     .max_capacity(PEOPLE)
                     .time_to_live(REMEMBERED)
@@ -191,6 +214,9 @@ impl Connections {
         wanted: Option<&str>,
         needs: Needs,
     ) -> Result<Opened, ConnectError> {
+        if let Some((provider, _)) = integration.open() {
+            return self.open_to_all(caller, provider);
+        }
         let rows = self.of(caller.user).await?;
         let row = choose(&rows, integration, wanted)?;
         match row.status {
@@ -217,6 +243,37 @@ impl Connections {
         self.opened(&row, integration).await
     }
 
+    /// A provider that is open to everyone, for this person.
+    fn open_to_all(
+        &self,
+        caller: &Caller,
+        provider: &'static Provider,
+    ) -> Result<Opened, ConnectError> {
+        let (_, site) = self.site(provider.id)?;
+        let unknown = || ConnectError::UnknownProvider(provider.id.to_owned());
+        let shared = self.inner.shared.get(provider.id).ok_or_else(unknown)?;
+        let client = ProviderClient::open(
+            self.inner.http.clone(),
+            &provider.api,
+            site.api.clone(),
+            shared.clone(),
+            caller.user,
+        );
+        Ok(Opened {
+            id: None,
+            provider,
+            account: Account {
+                id: PUBLIC.to_owned(),
+                label: PUBLIC.to_owned(),
+                handle: PUBLIC.to_owned(),
+                details: Map::new(),
+            },
+            granted: Granted::Unknown,
+            client,
+            records: Records::none(),
+        })
+    }
+
     /// The scopes of a connection, with everything they imply.
     pub fn granted(&self, row: &ConnectionRow) -> Granted {
         let oauth = self
@@ -235,70 +292,16 @@ impl Connections {
     ) -> Result<Opened, ConnectError> {
         let (provider, site) = self.site(&row.provider)?;
         let tokens = self.unseal(row, integration).await?;
-        let credential = match (&provider.auth, &tokens) {
-            (Auth::None, _) => None,
-            (Auth::ApiKey(_) | Auth::OAuth2(_), tokens) => {
-                let made = tokens.bearer().and_then(|bearer| {
-                    Credential::new(provider.api.credential, bearer, row.token_version)
-                });
-                Some(made.ok_or(ConnectError::Secret)?)
-            }
-        };
-        let base = match &row.base_url {
-            Some(url) => Arc::new(Url::parse(url).map_err(|_| ConnectError::Secret)?),
-            None => Arc::clone(&site.api),
-        };
-        let client = ProviderClient::new(
-            self.inner.http.clone(),
-            &provider.api,
-            base,
-            credential,
-            Some(self.rejected(row.id, integration)),
-        );
+        let rejected = self.rejected(row.id, integration);
+        let client = self.road(site, row, &tokens, Some(rejected))?;
         self.used(row.id);
         Ok(Opened {
-            id: row.id,
+            id: Some(row.id),
             provider,
             account: account(row),
             granted: granted(row, provider.auth.oauth2()),
             client,
             records: Records::new(self.inner.store.clone(), row.id, self.inner.clock.clone()),
-        })
-    }
-
-    /// What the client calls when the provider answers 401.
-    fn rejected(&self, id: ConnectionId, integration: &'static Integration) -> Rejected {
-        let connections = self.clone();
-        Arc::new(move |version| {
-            let connections = connections.clone();
-            Box::pin(async move {
-                connections
-                    .renew(id, version, integration)
-                    .await
-                    .map_err(|error| match error {
-                        ConnectError::Provider(error) => error,
-                        ConnectError::Unavailable
-                        | ConnectError::Store(_)
-                        | ConnectError::Later { .. } => ProviderError::Unavailable {
-                            reason: "its access token cannot be renewed now".to_owned(),
-                        },
-                        ConnectError::App { reason, .. } => ProviderError::Unavailable {
-                            reason: format!(
-                                "the organization's OAuth app does not work: {reason}; an admin must mend it"
-                            ),
-                        },
-                        ConnectError::Missing(_)
-                        | ConnectError::Ambiguous { .. }
-                        | ConnectError::NoSuchAccount { .. }
-                        | ConnectError::Dead { .. }
-                        | ConnectError::Scope { .. }
-                        | ConnectError::UnknownProvider(_)
-                        | ConnectError::Secret
-                        | ConnectError::Vault(_)
-                        | ConnectError::Audit(_)
-                        | ConnectError::Http(_) => ProviderError::Unauthorized,
-                    })
-            })
         })
     }
 
@@ -440,9 +443,14 @@ impl std::fmt::Debug for Connections {
     }
 }
 
-/// The HTTP client of everything that carries a credential: it follows no redirect and uses no proxy by itself.
-fn http_client() -> Result<reqwest::Client, ConnectError> {
-    reqwest::Client::builder()
+/// The HTTP client of everything that carries a credential: it follows no redirect and uses no proxy by itself, and
+/// dials what `resolver` answers, if there is one.
+fn http_client(resolver: Option<Arc<Resolver>>) -> Result<reqwest::Client, ConnectError> {
+    let mut builder = reqwest::Client::builder();
+    if let Some(resolver) = resolver {
+        builder = builder.dns_resolver(resolver);
+    }
+    builder
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .connect_timeout(Duration::from_secs(5))

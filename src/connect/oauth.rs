@@ -18,6 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
 
+use super::directory;
 use crate::kit::integration::{ClientAuth, OAuth2, TokenSet};
 use crate::kit::text;
 
@@ -40,6 +41,8 @@ pub struct App {
 pub(super) enum TokenFailure {
     /// The grant is gone; only the person can mend it.
     Gone(String),
+    /// The grant holds, but the next sign-in must prove more: these claims.
+    Challenged(String),
     /// The organization's app is wrong; only an admin can mend it. Says nothing about the connection.
     App(String),
     /// Come back later.
@@ -94,6 +97,7 @@ pub(super) fn authorize(
     redirect: String,
     state: &SecretString,
     scopes: &[&str],
+    claims: Option<&str>,
 ) -> Option<Started> {
     let client = client(oauth, endpoints, app, Some(redirect))?;
     let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
@@ -119,6 +123,9 @@ pub(super) fn authorize(
     }
     for (name, value) in oauth.authorize_params {
         request = request.add_extra_param(*name, *value);
+    }
+    if let Some(claims) = claims {
+        request = request.add_extra_param("claims", claims);
     }
     if oauth.pkce {
         request = request.set_pkce_challenge(challenge);
@@ -318,7 +325,20 @@ fn classify(oauth: &OAuth2, raw: Raw) -> Result<TokenSet, TokenFailure> {
             .map_err(|error| TokenFailure::Unknown(error.to_string()));
     }
     let word = text::clip(&text::scrub(word.unwrap_or("no reason given")), 100);
-    let is = |known: &[&str]| known.contains(&word.as_str());
+    let description = answer.get("error_description").and_then(Value::as_str);
+    let code = directory::code(description.unwrap_or_default());
+    let is = |known: &[&str]| known.iter().any(|known| *known == word || *known == code);
+    let challenge = answer.get("claims").and_then(Value::as_str);
+    if let (Some(_), Some(claims)) = (&oauth.directory, challenge.and_then(directory::claims)) {
+        return Err(TokenFailure::Challenged(claims));
+    }
+    if is(oauth.app_errors) {
+        return Err(TokenFailure::App(if code.is_empty() {
+            word
+        } else {
+            format!("{word}, {code}")
+        }));
+    }
     if is(&["invalid_grant"]) || is(oauth.gone_errors) {
         return Err(TokenFailure::Gone(word));
     }
@@ -328,7 +348,7 @@ fn classify(oauth: &OAuth2, raw: Raw) -> Result<TokenSet, TokenFailure> {
         "unsupported_grant_type",
         "invalid_scope",
     ];
-    if is(&app_words) || is(oauth.app_errors) || status == 401 {
+    if is(&app_words) || status == 401 {
         return Err(TokenFailure::App(word));
     }
     if is(&["slow_down", "temporarily_unavailable"]) {

@@ -19,7 +19,7 @@ use serde_json::json;
 use tokio_util::task::TaskTracker;
 
 use super::error::ConnectError;
-use super::life::Life;
+use super::life::{self, Life};
 use super::oauth::{self, TokenFailure, Trade};
 use super::secret::Tokens;
 use super::{Connections, SKEW, handle};
@@ -27,7 +27,7 @@ use crate::audit::{Actor, AdminEvent};
 use crate::clock::Timestamp;
 use crate::ids::ConnectionId;
 use crate::kit::client::Credential;
-use crate::kit::integration::{Auth, Integration, Rotation, TokenSet};
+use crate::kit::integration::{Integration, Rotation, TokenSet};
 use crate::store::{ConnectionRow, Failed, Rotated, Status, StoreError};
 
 /// How long a replica may hold a refresh. At least four times [`oauth::TOKEN_TIMEOUT`].
@@ -174,6 +174,7 @@ impl Connections {
         id: ConnectionId,
         version: i64,
         integration: &'static Integration,
+        challenge: Option<String>,
     ) -> Result<Credential, ConnectError> {
         let row = self
             .inner
@@ -184,6 +185,10 @@ impl Connections {
         let row = Arc::new(row);
         let (provider, _) = self.site(&row.provider)?;
         let row = if row.token_version == version {
+            if self.is_owed(&row, provider, challenge).await? {
+                self.expire(&row, "claims").await?;
+                return Err(dead(&row, integration, Status::Expired));
+            }
             let now = self.inner.clock.now();
             let forced = locked(&self.inner.refreshes.forced).get(&id).copied();
             let renewed_in_vain =
@@ -212,20 +217,6 @@ impl Connections {
             .bearer()
             .and_then(|bearer| Credential::new(provider.api.credential, bearer, row.token_version))
             .ok_or(ConnectError::Secret)
-    }
-
-    /// Sets a connection to Expired because the provider will have no more of it, or we cannot use it.
-    pub(super) async fn expire(&self, row: &ConnectionRow, reason: &str) -> Result<(), StoreError> {
-        let set = self
-            .inner
-            .store
-            .set_status(row.id, row.token_version, Status::Expired, Some(reason))
-            .await?;
-        if set {
-            self.changed(row.user_id);
-            self.note("connection.expired", row, reason).await;
-        }
-        Ok(())
     }
 
     /// Refreshes every connection that is due, `limit` at most. Called by a job; a person's call never waits for it.
@@ -303,7 +294,7 @@ impl Connections {
         let Ok((provider, site)) = self.site(&row.provider) else {
             return Flown::Unavailable;
         };
-        let Auth::OAuth2(oauth) = &provider.auth else {
+        let Some(oauth) = provider.auth.oauth2() else {
             return Flown::Dead(Status::Expired);
         };
         let refresh = match self.unseal(&row, site.integration).await {
@@ -319,9 +310,10 @@ impl Connections {
                     .await;
             }
         };
-        let (Some(app), Some(endpoints)) =
-            (self.app(site, row.org_id).await, site.endpoints(oauth))
-        else {
+        let (Some(app), Some(endpoints)) = (
+            self.app(site, row.org_id).await,
+            self.endpoints(site, oauth, row.org_id).await,
+        ) else {
             return self.app_refused(&row, "not set up").await;
         };
         let http = &self.inner.http;
@@ -352,10 +344,20 @@ impl Connections {
                 self.failed(&row, reason, Attempt::Over).await
             }
             Ok(tokens) => self.save(row, tokens, refresh, asked_at).await,
+            Err(TokenFailure::Challenged(claims)) => {
+                self.owe(&row, &claims).await;
+                self.gone(&row, "claims").await
+            }
             Err(TokenFailure::Gone(_)) => {
                 let lost = maybe_used && oauth.rotation == Rotation::Strict;
-                self.gone(&row, if lost { "lost_rotation" } else { "revoked" })
-                    .await
+                let reason = if lost {
+                    "lost_rotation"
+                } else if life::ended_unpublished(oauth, &row, asked_at) {
+                    "app_unpublished"
+                } else {
+                    "revoked"
+                };
+                self.gone(&row, reason).await
             }
             Err(TokenFailure::App(word)) => self.app_refused(&row, &word).await,
             Err(TokenFailure::Throttled { retry_after_s }) => {
@@ -545,7 +547,7 @@ impl Connections {
     }
 
     /// Records what happened to a connection. A log that cannot take it is reported; the tokens are safe already.
-    async fn note(&self, kind: &'static str, row: &ConnectionRow, reason: &str) {
+    pub(super) async fn note(&self, kind: &'static str, row: &ConnectionRow, reason: &str) {
         let event = AdminEvent {
             kind,
             target: handle(row).into(),

@@ -14,7 +14,7 @@ use super::sites::Site;
 use super::{Connections, handle};
 use crate::audit::{Actor, AdminEvent};
 use crate::ids::{ConnectionId, UserId};
-use crate::kit::integration::{Auth, ClientAuth, OAuth2, Revocation, RevokedToken};
+use crate::kit::integration::{ClientAuth, OAuth2, Revocation, RevokedToken};
 use crate::store::{ConnectionRow, Status};
 
 /// Whether the provider took the grant back.
@@ -24,6 +24,8 @@ pub enum Revoked {
     Yes,
     /// It offers no way; the person can remove the app at the provider.
     Unsupported,
+    /// It was a key that the person made at the provider, and goes on working until they delete it there.
+    Key,
     /// It did not, for this reason; the tokens die by themselves or by hand.
     No(String),
     /// There was nothing to take back: it was disconnected before.
@@ -80,6 +82,7 @@ impl Connections {
         let said = match &revoked {
             Revoked::Yes => "revoked".to_owned(),
             Revoked::Unsupported => "unsupported".to_owned(),
+            Revoked::Key => "the key stays until it is deleted at the provider".to_owned(),
             Revoked::No(reason) => format!("not revoked: {reason}"),
             Revoked::Before => "disconnected before".to_owned(),
         };
@@ -161,11 +164,11 @@ impl Connections {
         site: &Site,
         tokens: &Tokens,
     ) -> Revoked {
-        let Auth::OAuth2(oauth) = &site.provider.auth else {
-            return Revoked::Unsupported;
+        let Some(oauth) = site.provider.auth.oauth2() else {
+            return Revoked::Key;
         };
         let Tokens::OAuth { access, refresh } = tokens else {
-            return Revoked::Unsupported;
+            return Revoked::Key;
         };
         let Some(app) = self.app(site, row.org_id).await else {
             return Revoked::No("the OAuth app is not set up".to_owned());

@@ -1,11 +1,13 @@
 //! Where each provider is for this installation, and the OAuth app with which we come.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
+use secrecy::SecretString;
 use url::Url;
 
+use super::directory::in_tenant;
 use super::oauth::{App, Endpoints};
+use crate::kit::client::Bases;
 use crate::kit::integration::{Integration, OAuth2, Provider};
 
 /// One provider as configured.
@@ -14,12 +16,16 @@ pub struct Site {
     pub integration: &'static Integration,
     /// Its facts.
     pub provider: &'static Provider,
-    /// Where its API begins.
-    pub api: Arc<Url>,
+    /// Where its API is.
+    pub api: Bases,
     /// Replaces the origin of its authorization addresses.
     pub auth: Option<Url>,
     /// The app set in the environment; it wins over the stored one.
     pub app: Option<App>,
+    /// The directory set in the environment; it wins over the stored one.
+    pub tenant: Option<String>,
+    /// The installation's keys at hosts of an open provider, by host.
+    pub keys: Vec<(&'static str, SecretString)>,
 }
 
 /// Every provider, by id.
@@ -36,6 +42,11 @@ impl Sites {
         )
     }
 
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Site> {
+        self.0.values()
+    }
+
     /// The provider with this id.
     pub fn get(&self, id: &str) -> Option<&Site> {
         self.0.get(id)
@@ -43,10 +54,11 @@ impl Sites {
 }
 
 impl Site {
-    pub(super) fn endpoints(&self, oauth: &OAuth2) -> Option<Endpoints> {
+    /// The addresses in this directory, which only some providers have.
+    pub(super) fn endpoints(&self, oauth: &OAuth2, tenant: &str) -> Option<Endpoints> {
         Some(Endpoints {
-            authorize: self.address(oauth.authorize_url)?,
-            token: self.address(oauth.token_url)?,
+            authorize: self.address(&in_tenant(oauth.authorize_url, tenant))?,
+            token: self.address(&in_tenant(oauth.token_url, tenant))?,
         })
     }
 
@@ -56,7 +68,7 @@ impl Site {
         let url = Url::parse(public).ok()?;
         let api = Url::parse(self.provider.api.base_url).ok()?;
         let base = if url.origin() == api.origin() {
-            (*self.api != api).then(|| &*self.api)
+            (**self.api.main() != api).then(|| &**self.api.main())
         } else {
             self.auth.as_ref()
         };

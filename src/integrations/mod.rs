@@ -3,14 +3,25 @@
 //! A folder names nothing of this crate but `kit`: it cannot reach a token, a user, SQL or MCP.
 
 mod github;
+mod google;
+mod health;
 mod hubspot;
+mod m365;
+mod sentry;
 
 use crate::kit::block::BlockDef;
 use crate::kit::integration::{Integration, Provider};
 use crate::kit::tool::ToolDef;
 
 /// Every integration, by id.
-pub static ALL: &[&Integration] = &[&github::INTEGRATION, &hubspot::INTEGRATION];
+pub static ALL: &[&Integration] = &[
+    &github::INTEGRATION,
+    &google::INTEGRATION,
+    &health::INTEGRATION,
+    &hubspot::INTEGRATION,
+    &m365::INTEGRATION,
+    &sentry::INTEGRATION,
+];
 
 /// The integration with this id.
 pub fn integration(id: &str) -> Option<&'static Integration> {

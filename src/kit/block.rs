@@ -24,6 +24,8 @@ pub struct Content {
     pub url: Option<String>,
     /// Whether something was left out to keep it small.
     pub truncated: bool,
+    /// Whether this says only that the version held is still the newest; the text is empty then.
+    pub unchanged: bool,
 }
 
 impl Content {
@@ -35,12 +37,22 @@ impl Content {
             version: None,
             url: None,
             truncated: false,
+            unchanged: false,
+        }
+    }
+
+    /// The version that the reader holds ([`Cx::held`]) is still the newest.
+    pub fn unchanged() -> Self {
+        Self {
+            unchanged: true,
+            ..Self::text("")
         }
     }
 }
 
 /// A kind of record that a conversation can pull in. The implementing struct's fields are the template's variables
-/// other than `account`, which names the connection and never reaches the block.
+/// other than `account`, which names the connection and never reaches the block. An integration that is open to
+/// everyone has no `{account}` in its addresses.
 pub trait ContextBlock: DeserializeOwned + Send + 'static {
     /// The address, such as `hubspot://{account}/contacts/{id}`. `{/path*}` at the end takes any number of segments.
     const URI: &'static str;

@@ -34,10 +34,12 @@ pub fn input_schema(def: &ToolDef) -> Map<String, Value> {
         _ => Map::new(),
     };
     let pages = properties.contains_key("cursor");
-    properties.insert(
-        "account".to_owned(),
-        json!({ "type": "string", "description": "which" }),
-    );
+    if def.account {
+        properties.insert(
+            "account".to_owned(),
+            json!({ "type": "string", "description": "which" }),
+        );
+    }
     if def.effect.is_read() || pages {
         properties.insert(
             "max_chars".to_owned(),

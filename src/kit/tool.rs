@@ -12,7 +12,9 @@ use super::client::ProviderClient;
 use super::error::{ProviderError, ToolError};
 use super::integration::{Account, Provider};
 use super::output::Output;
+use super::people::People;
 use super::progress::Progress;
+use super::tracking::Tracking;
 use crate::clock::Timestamp;
 use crate::store::Records;
 
@@ -150,6 +152,8 @@ pub struct ToolDef {
     pub audit: AuditArgs,
     /// See [`Tool::OUTWARD`].
     pub outward: bool,
+    /// Whether calls go through an account; false where the integration is open to everyone.
+    pub account: bool,
     /// The input's schema as derived; `description` at its root is the tool's.
     pub schema: fn() -> schemars::Schema,
     /// Does it.
@@ -166,6 +170,7 @@ impl ToolDef {
             scopes: T::SCOPES,
             audit: T::AUDIT,
             outward: T::OUTWARD,
+            account: true,
             schema: || {
                 schemars::generate::SchemaSettings::draft2020_12()
                     .with(|settings| {
@@ -183,6 +188,14 @@ impl ToolDef {
                 }
                 .boxed()
             },
+        }
+    }
+
+    /// Erases a tool of an integration that is open to everyone: its schema offers no `account`.
+    pub const fn open<T: Tool>() -> Self {
+        Self {
+            account: false,
+            ..Self::of::<T>()
         }
     }
 }
@@ -219,6 +232,13 @@ pub struct Cx {
     pub max_chars: usize,
     /// Tells the caller how far long work has come.
     pub progress: Progress,
+    /// Who somebody is in the caller's other systems.
+    pub people: People,
+    /// Opens and clicks of this connection's sent mail.
+    pub tracking: Tracking,
+    /// For a block: the version ([`super::block::Content::version`]) of it that is held already. A block that can find
+    /// out cheaply whether that is still the newest answers [`super::block::Content::unchanged`] then.
+    pub held: Option<String>,
 }
 
 impl Cx {
@@ -234,9 +254,12 @@ impl Cx {
         }
     }
 
-    /// The address of a context block of this account: `cx.uri("contacts/7")` is `hubspot://acme/contacts/7`. The
-    /// caller encodes each segment with [`super::uri::encode`].
+    /// The address of a context block of this account: `cx.uri("contacts/7")` is `hubspot://acme/contacts/7`; where there
+    /// is no account, `health://articles/7`. The caller encodes each segment with [`super::uri::encode`].
     pub fn uri(&self, rest: &str) -> String {
+        if self.provider.auth.open().is_some() {
+            return format!("{}://{rest}", self.provider.scheme);
+        }
         format!(
             "{}://{}/{rest}",
             self.provider.scheme,

@@ -23,7 +23,8 @@ use serde_json::{Map, Value};
 use super::Server;
 use super::ask::{self, Outcome};
 use super::surface::{self, Surface};
-use super::tell::{tell_changes, with_progress};
+use super::tell::{Told, tell_changes, with_progress};
+use super::watch::{self, Subscriptions};
 use super::{render, requests};
 use crate::caller::{Caller, Client};
 use crate::calls::{ACCOUNTS_URI, Context, SEARCH};
@@ -87,6 +88,7 @@ pub(super) fn face(
         caller,
         transport,
         surface,
+        subscriptions: Subscriptions::default(),
     };
     #[cfg(feature = "conformance")]
     let gateway = super::conformance::Fixtures::new(gateway);
@@ -101,6 +103,8 @@ pub(super) struct Gateway {
     transport: Transport,
     /// How tools are listed to whoever does not ask in the request's own query.
     surface: Surface,
+    /// What a session of the older revisions subscribed to.
+    subscriptions: Subscriptions,
 }
 
 impl Gateway {
@@ -251,6 +255,9 @@ impl Gateway {
         .await?;
         match outcome {
             Outcome::Done(answer) => Ok(render::block(&request.uri, answer).into()),
+            Outcome::Failed(error, url) if error.code == Code::ReauthRequired => {
+                Ok(render::dead_block(&error, url.as_deref(), &request.uri).into())
+            }
             Outcome::Failed(error, url) => {
                 Err(render::refused_block(&error, url.as_deref(), &request.uri))
             }
@@ -456,21 +463,32 @@ impl ServerHandler for Gateway {
         Ok(())
     }
 
-    /// Any address may be subscribed to; the only one whose changes are known is that of the accounts, which every legacy
-    /// session is told about.
+    /// Subscribes a session of the older revisions to a context block. The accounts are told of without being asked for.
     async fn subscribe(
         &self,
-        _: SubscribeRequestParams,
+        request: SubscribeRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
+        if !watch::is_known(&request.uri) {
+            let wrong = "`uri` is not the address of a context block";
+            return Err(ErrorData::invalid_params(wrong, None));
+        }
+        if !self.subscriptions.add(request.uri) {
+            let wrong = format!(
+                "a session may subscribe to {} addresses; take one back first",
+                watch::MOST
+            );
+            return Err(ErrorData::invalid_params(wrong, None));
+        }
         Ok(())
     }
 
     async fn unsubscribe(
         &self,
-        _: UnsubscribeRequestParams,
+        request: UnsubscribeRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
+        self.subscriptions.remove(&request.uri);
         Ok(())
     }
 
@@ -480,43 +498,29 @@ impl ServerHandler for Gateway {
     ) -> Option<SubscriptionFilter> {
         let mut accepted = requested.clone();
         if let Some(addresses) = &mut accepted.resource_subscriptions {
-            addresses.retain(|address| address == ACCOUNTS_URI);
+            addresses.retain(|address| watch::is_known(address));
+            addresses.truncate(watch::MOST);
         }
         Some(accepted)
     }
 
     async fn listen(&self, cx: SubscriptionContext) -> Result<(), ErrorData> {
         let caller = self.caller(cx.request_context());
-        let mut events = self.server.0.calls.events(&caller);
-        let accepted = cx.accepted().clone();
-        let sink = cx.sink();
-        loop {
-            tokio::select! {
-                () = cx.cancelled() => return Ok(()),
-                () = self.server.0.closing.cancelled() => return Ok(()),
-                more = events.changed() => if !more { return Ok(()) },
-            }
-            let told = async {
-                if accepted.tools_list_changed == Some(true) {
-                    sink.notify_tool_list_changed().await?;
-                }
-                if accepted.resources_list_changed == Some(true) {
-                    sink.notify_resource_list_changed().await?;
-                }
-                for address in accepted.resource_subscriptions.iter().flatten() {
-                    sink.notify_resource_updated(address.as_str()).await?;
-                }
-                Ok::<(), rmcp::service::SubscriptionSendError>(())
-            };
-            if told.await.is_err() {
-                return Ok(());
-            }
-        }
+        let client = self
+            .context(cx.request_context(), Progress::default())?
+            .client;
+        watch::listen(&self.server, caller, client, &cx).await;
+        Ok(())
     }
 
     async fn on_initialized(&self, cx: NotificationContext<RoleServer>) {
-        let events = self.server.0.calls.events(&self.caller);
-        tokio::spawn(tell_changes(cx.peer, events, self.server.0.closing.clone()));
+        let told = Told {
+            server: self.server.clone(),
+            caller: self.caller.clone(),
+            transport: self.transport.name(),
+            subscriptions: self.subscriptions.clone(),
+        };
+        tokio::spawn(tell_changes(cx.peer, told));
     }
 
     /// A request that rmcp could not read: unknown, or known with parameters that are not the specification's.

@@ -24,6 +24,7 @@ mod streams;
 mod surface;
 mod tell;
 mod tried;
+mod watch;
 
 use std::sync::Arc;
 

@@ -171,6 +171,24 @@ fn details(error: &CallError, url: Option<&str>) -> Value {
     Value::Object(map)
 }
 
+/// A block whose connection is dead. It is answered, because a conversation that keeps the block must show why it says
+/// nothing now; the text is ours, and `_meta` has the failure in the form that programs read.
+pub(super) fn dead_block(error: &CallError, url: Option<&str>, uri: &str) -> ReadResourceResult {
+    let mut text = error.message.clone();
+    if let Some(url) = url.filter(|url| !text.contains(*url)) {
+        text.push(' ');
+        text.push_str(url);
+    }
+    let mut meta = provenance(None, error.call);
+    meta.insert("workbench-mcp/error".to_owned(), details(error, url));
+    let contents = ResourceContents::text(text, uri)
+        .with_meta(meta)
+        .with_mime_type("text/plain");
+    ReadResourceResult::new(vec![contents])
+        .with_ttl_ms(0)
+        .with_cache_scope(CacheScope::Private)
+}
+
 /// A context block. It is never fresh for longer than the moment: the next read asks the provider again.
 pub(super) fn block(uri: &str, answer: BlockAnswer) -> ReadResourceResult {
     let BlockAnswer {
@@ -179,11 +197,16 @@ pub(super) fn block(uri: &str, answer: BlockAnswer) -> ReadResourceResult {
         account,
         content,
         fetched_at,
+        checked_at,
     } = answer;
     let mut meta = provenance(integration.map(|integration| integration.id), call);
     meta.insert(
         "workbench-mcp/fetched_at".to_owned(),
         json!(fetched_at.rfc3339()),
+    );
+    meta.insert(
+        "workbench-mcp/checked_at".to_owned(),
+        json!(checked_at.rfc3339()),
     );
     meta.insert(
         "workbench-mcp/truncated".to_owned(),
@@ -353,6 +376,7 @@ mod tests {
                 account: "octocat".to_owned(),
                 content,
                 fetched_at: Timestamp::from_micros(0),
+                checked_at: Timestamp::from_micros(1_000_000),
             },
         );
         let value = serde_json::to_value(&result.contents).unwrap();

@@ -4,33 +4,65 @@ use rmcp::model::{ProgressNotificationParam, ResourceUpdatedNotificationParam};
 use rmcp::service::{Peer, RequestContext, RoleServer};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::calls::{ACCOUNTS_URI, Events};
+use super::Server;
+use super::watch::{self, Subscriptions};
+use crate::caller::{Caller, Client};
+use crate::calls::ACCOUNTS_URI;
 use crate::kit::progress::{Progress, Step};
 
+/// Whom a session of the older revisions belongs to, and what it wants to hear of.
+pub(super) struct Told {
+    pub(super) server: Server,
+    pub(super) caller: Caller,
+    pub(super) transport: &'static str,
+    pub(super) subscriptions: Subscriptions,
+}
+
 /// Tells a peer of the older revisions about changes for as long as its session lasts.
-pub(super) async fn tell_changes(
-    peer: Peer<RoleServer>,
-    mut events: Events,
-    closing: CancellationToken,
-) {
+pub(super) async fn tell_changes(peer: Peer<RoleServer>, told: Told) {
     /// How often a silent session is checked for being over.
     const CHECK: std::time::Duration = std::time::Duration::from_secs(30);
+    let Told {
+        server,
+        caller,
+        transport,
+        subscriptions,
+    } = told;
+    let mut events = server.0.calls.events(&caller);
+    let mut updates = server.0.calls.updates(&caller);
+    let closing = server.0.closing.clone();
+    let client = Client {
+        transport,
+        ..Client::default()
+    };
+    let looking = watch::look(server, caller, client, subscriptions.clone());
+    let _looking = AbortOnDropHandle::new(tokio::spawn(looking));
     loop {
-        tokio::select! {
+        let updated = tokio::select! {
             () = closing.cancelled() => return,
-            more = events.changed() => if !more { return },
+            more = events.changed() => if more { None } else { return },
+            uri = updates.next() => match uri {
+                Some(uri) if subscriptions.wants(&uri) => Some(uri),
+                Some(_) => continue,
+                None => return,
+            },
             () = tokio::time::sleep(CHECK) => {
                 if peer.is_transport_closed() {
                     return;
                 }
                 continue;
             }
-        }
+        };
+        let updated_uri = |uri: &str| ResourceUpdatedNotificationParam::new(uri);
         let told = async {
+            if let Some(uri) = updated {
+                return peer.notify_resource_updated(updated_uri(&uri)).await;
+            }
             peer.notify_tool_list_changed().await?;
             peer.notify_resource_list_changed().await?;
-            peer.notify_resource_updated(ResourceUpdatedNotificationParam::new(ACCOUNTS_URI))
+            peer.notify_resource_updated(updated_uri(ACCOUNTS_URI))
                 .await
         };
         if told.await.is_err() {

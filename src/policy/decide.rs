@@ -178,6 +178,7 @@ mod tests {
             providers: &[],
             toolsets,
             aliases: &[],
+            contacts: None,
         }
     }
 

@@ -75,6 +75,8 @@ pub struct Rules {
     pub read_only: bool,
     /// Whether outward-facing calls ask first once their conversation has read what others wrote.
     pub ask_after_untrusted: bool,
+    /// Whether people may have opens and clicks of the mail they send noticed.
+    pub track_mail: bool,
     /// Calls a minute.
     pub rates: Rates,
     /// Daily caps of outward-facing calls.

@@ -126,6 +126,7 @@ impl Rulebook {
         compiled.disabled_toolsets = rows.disabled_toolsets;
         compiled.read_only = rows.read_only;
         compiled.ask_after_untrusted = rows.ask_after_untrusted;
+        compiled.track_mail = rows.track_mail;
         compiled.caps = caps;
         compiled.rates = Rates {
             person: rate(rows.person_per_minute),
@@ -272,6 +273,20 @@ impl Rulebook {
             &change,
         )
         .await
+    }
+
+    /// Lets people have opens and clicks of the mail they send noticed, or not; false when it stood so already.
+    pub async fn set_track_mail(
+        &self,
+        actor: Actor,
+        org: OrgId,
+        track: bool,
+    ) -> Result<bool, RulebookError> {
+        let was = self.read(org).await?.track_mail;
+        let values = (json!({ "track_mail": was }), json!({ "track_mail": track }));
+        let change = PolicyChange::TrackMail(track);
+        self.set(actor, org, "track-mail".to_owned(), values, &change)
+            .await
     }
 
     /// Sets how many calls a minute one person may make; false when it stood so already.

@@ -88,6 +88,7 @@ enum Problem {
 {% endif %}
 <button name="decision" value="approve">Approve</button>
 <button name="decision" value="deny" formnovalidate>Deny</button>
+{% if provider.admin_consent_path.is_some() %}<button name="decision" value="administrator" formnovalidate>An administrator must approve</button>{% endif %}
 </form>
 </main>
 </body>
@@ -143,6 +144,11 @@ pub(super) fn answer(state: &mut ProviderState, asked: &Asked, now: Timestamp) -
         Some("approve") => {}
         Some("deny") => {
             let to = request.failure("access_denied", "the person said no");
+            return Answer::see_other(to.as_str());
+        }
+        Some("administrator") if provider.admin_consent_path.is_some() => {
+            let why = "AADSTS90094: The grant requires administrator permission.";
+            let to = request.failure("access_denied", why);
             return Answer::see_other(to.as_str());
         }
         _ => return told(provider, "Send the decision: approve or deny."),
@@ -286,7 +292,7 @@ fn scopes(provider: &Provider, asked: &str, optional: &str) -> Vec<ScopeAsked> {
 
 /// The address, when codes may be sent there: https anywhere, http on loopback only (RFC 8252 §7.3), and no fragment
 /// (RFC 6749 §3.1.2).
-fn trusted(redirect_uri: &str) -> Option<Url> {
+pub(super) fn trusted(redirect_uri: &str) -> Option<Url> {
     let url = Url::parse(redirect_uri).ok()?;
     let loopback = match url.host()? {
         Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
@@ -314,11 +320,11 @@ impl AuthorizationRequest {
     }
 }
 
-fn told(provider: &Provider, problem: &str) -> Answer {
+pub(super) fn told(provider: &Provider, problem: &str) -> Answer {
     html(StatusCode::BAD_REQUEST, &ProblemPage { provider, problem })
 }
 
-fn html(status: StatusCode, page: &impl Template) -> Answer {
+pub(super) fn html(status: StatusCode, page: &impl Template) -> Answer {
     let Ok(text) = page.render() else {
         return Answer::empty(StatusCode::INTERNAL_SERVER_ERROR);
     };

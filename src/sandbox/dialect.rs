@@ -53,7 +53,7 @@ pub(super) fn issued(provider: &Provider, issued: Issued<'_>, wants_json: WantsJ
         "token_type": "bearer",
     });
     match provider.dialect {
-        Dialect::Standard => body["scope"] = scope.into(),
+        Dialect::Standard | Dialect::Sentry => body["scope"] = scope.into(),
         Dialect::GitHub => {
             body["scope"] = scope.into();
             body["refresh_token_expires_in"] = issued.refresh_s.into();
@@ -125,19 +125,19 @@ pub(super) fn refused(provider: &Provider, refusal: Refusal, wants_json: WantsJs
         }
         (Dialect::HubSpot, Refusal::GrantType) => ("BAD_GRANT_TYPE", "unknown grant type"),
         (Dialect::HubSpot, Refusal::Malformed) => ("BAD_REQUEST", "a parameter is missing"),
-        (Dialect::Standard, Refusal::Client) => {
+        (Dialect::Standard | Dialect::Sentry, Refusal::Client) => {
             ("invalid_client", "unknown client or wrong secret")
         }
-        (Dialect::Standard, Refusal::Code) => {
+        (Dialect::Standard | Dialect::Sentry, Refusal::Code) => {
             ("invalid_grant", "the code is wrong, used or expired")
         }
-        (Dialect::Standard, Refusal::RedirectUri) => {
+        (Dialect::Standard | Dialect::Sentry, Refusal::RedirectUri) => {
             ("invalid_grant", "the redirect address differs")
         }
-        (Dialect::Standard, Refusal::Verifier) => {
+        (Dialect::Standard | Dialect::Sentry, Refusal::Verifier) => {
             ("invalid_grant", "the verifier does not fit the challenge")
         }
-        (Dialect::Standard, Refusal::RefreshToken) => {
+        (Dialect::Standard | Dialect::Sentry, Refusal::RefreshToken) => {
             ("invalid_grant", "the token has been expired or revoked")
         }
         (_, Refusal::GrantType) => ("unsupported_grant_type", "unknown grant type"),
@@ -163,7 +163,7 @@ pub(super) fn refused_with(
     wants_json: WantsJson,
 ) -> Answer {
     match provider.dialect {
-        Dialect::Standard => {
+        Dialect::Standard | Dialect::Sentry => {
             let body = json!({ "error": word, "error_description": message });
             let answer = token_body(provider, status, &body, wants_json);
             if status == StatusCode::UNAUTHORIZED {
@@ -234,6 +234,7 @@ pub(super) fn denied(provider: &Provider, denial: Denial) -> Answer {
     };
     let body = match provider.dialect {
         Dialect::Standard => json!({ "error": { "code": code, "message": message } }),
+        Dialect::Sentry => json!({ "detail": message }),
         Dialect::GitHub => json!({
             "message": message,
             "documentation_url": "https://docs.github.com/rest",

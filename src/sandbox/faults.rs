@@ -48,6 +48,11 @@ pub enum Fault {
         /// The status.
         status: u16,
     },
+    /// 401 that wants the next sign-in to prove these claims, in base64 as the Microsoft identity platform sends them.
+    Challenge {
+        /// The claims.
+        claims: String,
+    },
     /// A page of HTML with status 200, as a captive portal or a maintenance page is.
     Html,
     /// Status 200 and JSON that lacks everything: `{}`.
@@ -143,6 +148,12 @@ impl Fault {
                 let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_GATEWAY);
                 dialect::denied(provider, Denial::Broken(status))
             }
+            Self::Challenge { claims } => {
+                let challenge =
+                    format!(r#"Bearer realm="", error="insufficient_claims", claims="{claims}""#);
+                let denied = dialect::denied(provider, Denial::Broken(StatusCode::UNAUTHORIZED));
+                denied.header(http::header::WWW_AUTHENTICATE, &challenge)
+            }
             Self::Html => {
                 let page = "<!doctype html><title>Maintenance</title><p>Back soon.".to_owned();
                 Answer::text(StatusCode::OK, "text/html", page)
@@ -195,6 +206,7 @@ impl Fault {
             Self::Refuse { .. }
             | Self::RateLimit { .. }
             | Self::Fail { .. }
+            | Self::Challenge { .. }
             | Self::Html
             | Self::EmptyObject
             | Self::InvalidUtf8

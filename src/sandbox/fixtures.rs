@@ -24,10 +24,11 @@ pub struct Request {
     pub method: String,
     /// Below the provider's base address, as sent (percent-encoded).
     pub path: String,
-    /// Decoded; every parameter that is sent stands here.
+    /// Decoded; every parameter that is sent stands here, the values of a repeated one joined by commas.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub query: BTreeMap<String, String>,
-    /// Compared as JSON; a form is an object of strings, other text a string. Absent when no body is sent.
+    /// Compared as JSON; a form is an object of strings, other text a string, and bytes that are no text the string
+    /// `base64:…`. Absent when no body is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
 }
@@ -47,6 +48,9 @@ pub struct Response {
     /// A body that is not JSON; its media type stands in `headers`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// A body that is not even text, in standard base64; its media type stands in `headers`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base64: Option<String>,
     /// Not what the provider describes, on purpose: a proxy's page, a truncated body.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub broken: bool,

@@ -17,6 +17,7 @@
 //! | `faults`, `control` | misbehaviour, and the switches for it |
 //! | `fixtures` | the exchanges, and their format |
 
+mod administrator;
 mod answer;
 mod api;
 mod authorize;
@@ -316,7 +317,7 @@ fn respond(
     let endpoint = state.provider.endpoint(asked.method.as_str(), &asked.path);
     let mut latency_ms = 0;
     let place = match endpoint {
-        Endpoint::Authorize => None,
+        Endpoint::Authorize | Endpoint::AdminConsent => None,
         Endpoint::Token => {
             token::count(state, asked);
             latency_ms = state.settings.token_latency_ms;
@@ -341,6 +342,7 @@ fn respond(
     }
     let answer = match endpoint {
         Endpoint::Authorize => authorize::answer(state, asked, now),
+        Endpoint::AdminConsent => administrator::answer(state.provider, asked),
         Endpoint::Token => {
             let other = match &fault {
                 Some(Fault::OtherAccount { account }) => Some(account.as_str()),

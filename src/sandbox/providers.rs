@@ -18,6 +18,9 @@ pub struct Provider {
     pub authorize_path: &'static str,
     /// The token endpoint, in every version that is in service.
     pub token_paths: &'static [&'static str],
+    /// Where an administrator consents for everybody. A provider that has it has directories: the first part of this
+    /// path and of those above may be the name of any.
+    pub admin_consent_path: Option<&'static str>,
     /// How a grant is taken back.
     pub revocation: Revocation,
     /// Where the client asks what a token is (RFC 7662).
@@ -39,7 +42,7 @@ pub struct Provider {
     /// The parameter with the scopes that a person may leave out. `None`: of this provider's scopes a person may leave
     /// out any.
     pub optional_scope_param: Option<&'static str>,
-    /// Who can sign in.
+    /// Who can sign in; nobody where the API is open to everyone.
     pub accounts: &'static [Account],
 }
 
@@ -67,6 +70,8 @@ pub enum Dialect {
     GitHub,
     /// `{status, message, correlationId, category}` everywhere.
     HubSpot,
+    /// RFC 6749 at the token endpoint, `{"detail": …}` at the API.
+    Sentry,
 }
 
 /// How the client proves itself at the token endpoint (RFC 6749 §2.3.1).
@@ -134,6 +139,7 @@ pub enum RevokingClient {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint<'a> {
     Authorize,
+    AdminConsent,
     Token,
     RevokeForm,
     RevokeGrant { client_id: &'a str },
@@ -146,8 +152,19 @@ impl Provider {
     /// What `method path` asks for; whatever is not OAuth's is the API's.
     pub(super) fn endpoint<'a>(&self, method: &str, path: &'a str) -> Endpoint<'a> {
         match (method, self.revocation) {
-            ("GET" | "POST", _) if path == self.authorize_path => return Endpoint::Authorize,
-            ("POST", _) if self.token_paths.contains(&path) => return Endpoint::Token,
+            ("GET" | "POST", _) if self.is_at(path, self.authorize_path) => {
+                return Endpoint::Authorize;
+            }
+            ("GET" | "POST", _)
+                if self
+                    .admin_consent_path
+                    .is_some_and(|own| self.is_at(path, own)) =>
+            {
+                return Endpoint::AdminConsent;
+            }
+            ("POST", _) if self.token_paths.iter().any(|own| self.is_at(path, own)) => {
+                return Endpoint::Token;
+            }
             ("POST", _) if self.introspection_path == Some(path) => return Endpoint::Introspect,
             ("POST", Revocation::Form { paths, .. }) if paths.contains(&path) => {
                 return Endpoint::RevokeForm;
@@ -165,6 +182,28 @@ impl Provider {
         Endpoint::Api
     }
 
+    /// Whether `path` is this one of ours, in any directory where there are such.
+    fn is_at(&self, path: &str, own: &str) -> bool {
+        let below = |path: &'_ str| {
+            path.get(1..)?
+                .split_once('/')
+                .map(|(_, rest)| rest.to_owned())
+        };
+        path == own || (self.admin_consent_path.is_some() && below(path) == below(own))
+    }
+
+    /// Whether the API asks nobody who they are.
+    pub const fn is_open(&self) -> bool {
+        self.accounts.is_empty()
+    }
+
+    /// The account of a key that is pasted instead of a consent.
+    pub fn account_of_key(&self, key: &str) -> Option<&'static Account> {
+        let mut own = KEYS.iter().filter(|(provider, ..)| *provider == self.id);
+        let (_, _, account) = own.find(|(_, known, _)| *known == key)?;
+        self.account(account)
+    }
+
     /// The account with this id.
     pub fn account(&self, id: &str) -> Option<&'static Account> {
         self.accounts.iter().find(|account| account.id == id)
@@ -177,7 +216,13 @@ pub fn provider(id: &str) -> Option<&'static Provider> {
 }
 
 /// Every provider, by id.
-pub static ALL: &[Provider] = &[GITHUB, GOOGLE, HUBSPOT, M365];
+pub static ALL: &[Provider] = &[GITHUB, GOOGLE, HEALTH, HUBSPOT, M365, SENTRY];
+
+/// Keys that open an account without a consent: the provider, the key and the account. They open nothing but a sandbox.
+pub static KEYS: &[(&str, &str, &str)] = &[
+    ("sentry", "sandbox-key-of-alice", "alice@acme.example"),
+    ("sentry", "sandbox-key-of-bob", "bob@acme.example"),
+];
 
 /// Tokens expire and rotate as a GitHub App's do; scopes are granted and named as an OAuth App's are.
 const GITHUB: Provider = Provider {
@@ -186,6 +231,7 @@ const GITHUB: Provider = Provider {
     fixtures: "github",
     authorize_path: "/login/oauth/authorize",
     token_paths: &["/login/oauth/access_token"],
+    admin_consent_path: None,
     revocation: Revocation::DeleteByClient,
     introspection_path: None,
     dialect: Dialect::GitHub,
@@ -226,6 +272,7 @@ const GOOGLE: Provider = Provider {
     fixtures: "google",
     authorize_path: "/o/oauth2/v2/auth",
     token_paths: &["/token"],
+    admin_consent_path: None,
     revocation: Revocation::Form {
         paths: &["/revoke"],
         client: RevokingClient::Anyone,
@@ -242,23 +289,44 @@ const GOOGLE: Provider = Provider {
     accounts: &[
         Account {
             id: "alice@example.test",
-            label: "alice@example.test",
+            label: "alice@acme.example (Alice Reyes)",
             token_facts: "{}",
             identity: &[(
                 "/oauth2/v2/userinfo",
-                r#"{"id": "1001", "email": "alice@example.test", "verified_email": true, "name": "Alice Example"}"#,
+                r#"{"id": "1001", "email": "alice@acme.example", "verified_email": true, "name": "Alice Reyes"}"#,
             )],
         },
         Account {
             id: "bob@example.test",
-            label: "bob@example.test",
+            label: "bob@acme.example (Bob Osei)",
             token_facts: "{}",
             identity: &[(
                 "/oauth2/v2/userinfo",
-                r#"{"id": "1002", "email": "bob@example.test", "verified_email": true, "name": "Bob Example"}"#,
+                r#"{"id": "1002", "email": "bob@acme.example", "verified_email": true, "name": "Bob Osei"}"#,
             )],
         },
     ],
+};
+
+/// Public sources: nobody signs in, so nothing of OAuth is served.
+const HEALTH: Provider = Provider {
+    id: "health",
+    name: "Healthcare and life science",
+    fixtures: "health",
+    authorize_path: "",
+    token_paths: &[],
+    admin_consent_path: None,
+    revocation: Revocation::Unsupported,
+    introspection_path: None,
+    dialect: Dialect::Standard,
+    client_auth: ClientAuth::Either,
+    pkce: Pkce::Accepted,
+    rotation: Rotation::None,
+    access_s: 0,
+    refresh_s: None,
+    scope_separator: ' ',
+    optional_scope_param: None,
+    accounts: &[],
 };
 
 const HUBSPOT: Provider = Provider {
@@ -267,6 +335,7 @@ const HUBSPOT: Provider = Provider {
     fixtures: "hubspot",
     authorize_path: "/oauth/authorize",
     token_paths: &["/oauth/2026-03/token", "/oauth/v3/token", "/oauth/v1/token"],
+    admin_consent_path: None,
     revocation: Revocation::Form {
         paths: &["/oauth/2026-03/token/revoke", "/oauth/v3/token/revoke"],
         client: RevokingClient::Proven,
@@ -319,6 +388,7 @@ const M365: Provider = Provider {
     fixtures: "m365",
     authorize_path: "/common/oauth2/v2.0/authorize",
     token_paths: &["/common/oauth2/v2.0/token"],
+    admin_consent_path: Some("/organizations/v2.0/adminconsent"),
     revocation: Revocation::Unsupported,
     introspection_path: None,
     dialect: Dialect::Standard,
@@ -353,6 +423,50 @@ const M365: Provider = Provider {
     ],
 };
 
+const SENTRY: Provider = Provider {
+    id: "sentry",
+    name: "Sentry",
+    fixtures: "sentry",
+    authorize_path: "/oauth/authorize/",
+    token_paths: &["/oauth/token/"],
+    admin_consent_path: None,
+    revocation: Revocation::Unsupported,
+    introspection_path: None,
+    dialect: Dialect::Sentry,
+    client_auth: ClientAuth::Body,
+    pkce: Pkce::Accepted,
+    rotation: Rotation::Strict,
+    access_s: 60 * 60,
+    refresh_s: None,
+    scope_separator: ' ',
+    optional_scope_param: None,
+    accounts: &[
+        Account {
+            id: "alice@acme.example",
+            label: "Alice Reyes (alice@acme.example)",
+            token_facts: r#"{"user": {"id": "3301", "name": "Alice Reyes", "email": "alice@acme.example"}}"#,
+            identity: &[(
+                "/api/0/",
+                r#"{"version": "0",
+                    "auth": {"scopes": ["org:read", "project:read", "team:read", "event:read", "event:write"]},
+                    "user": {"id": "3301", "name": "Alice Reyes", "email": "alice@acme.example"}}"#,
+            )],
+        },
+        Account {
+            id: "bob@acme.example",
+            label: "Bob Osei (bob@acme.example)",
+            token_facts: r#"{"user": {"id": "3302", "name": "Bob Osei", "email": "bob@acme.example"}}"#,
+            // His key only reads.
+            identity: &[(
+                "/api/0/",
+                r#"{"version": "0",
+                    "auth": {"scopes": ["org:read", "project:read", "team:read", "event:read"]},
+                    "user": {"id": "3302", "name": "Bob Osei", "email": "bob@acme.example"}}"#,
+            )],
+        },
+    ],
+};
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
@@ -363,7 +477,7 @@ mod tests {
         assert!(ALL.windows(2).all(|pair| pair[0].id < pair[1].id));
         for provider in ALL {
             assert!(
-                provider.accounts.len() >= 2,
+                provider.is_open() || provider.accounts.len() >= 2,
                 "{}: two can be confused",
                 provider.id
             );
@@ -396,6 +510,14 @@ mod tests {
             Endpoint::Token
         );
         assert_eq!(endpoint("hubspot", "GET", "/oauth/v3/token"), Endpoint::Api);
+        assert_eq!(
+            endpoint("m365", "POST", "/acme.example/oauth2/v2.0/token"),
+            Endpoint::Token
+        );
+        assert_eq!(
+            endpoint("m365", "GET", "/acme.example/v2.0/adminconsent"),
+            Endpoint::AdminConsent
+        );
         assert_eq!(
             endpoint("hubspot", "POST", "/oauth/2026-03/token/revoke"),
             Endpoint::RevokeForm

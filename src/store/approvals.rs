@@ -65,8 +65,8 @@ pub struct ApprovalRow {
     pub tool: String,
     /// The integration's id.
     pub integration: String,
-    /// The connection it would go through.
-    pub connection_id: ConnectionId,
+    /// The connection it would go through; `None` where the integration is open to everyone.
+    pub connection_id: Option<ConnectionId>,
     /// What people call that account.
     pub account: String,
     /// A keyed digest of everything the yes is bound to.
@@ -165,7 +165,10 @@ impl TryFrom<ApprovalColumns> for ApprovalRow {
             approver: Approver::parse(&row.approver).ok_or_else(|| corrupt("approver"))?,
             tool: row.tool,
             integration: row.integration,
-            connection_id: ConnectionId::from_uuid(row.connection_id),
+            // The column is not null; the nil UUID, which no connection has, stands for none.
+            connection_id: Some(row.connection_id)
+                .filter(|id| !id.is_nil())
+                .map(ConnectionId::from_uuid),
             account: row.account,
             digest: row.digest,
             sealed: row.sealed.map(Sealed::from_bytes),
@@ -247,7 +250,7 @@ impl Store {
                 .bind(row.approver.as_str())
                 .bind(row.tool.as_str())
                 .bind(row.integration.as_str())
-                .bind(row.connection_id.uuid())
+                .bind(row.connection_id.map_or(Uuid::nil(), ConnectionId::uuid))
                 .bind(row.account.as_str())
                 .bind(row.digest.as_str())
                 .bind(row.sealed.as_ref().map(Sealed::as_bytes))

@@ -98,6 +98,41 @@ impl Store {
         Ok(row.map(Into::into))
     }
 
+    /// The directory that an app is for, when one was chosen.
+    pub async fn app_tenant(
+        &self,
+        org: OrgId,
+        provider: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let row: Option<(Option<String>,)> = on!(&self.db, pool => sqlx::query_as(
+            "select tenant from apps where org_id = $1 and provider = $2",
+        )
+        .bind(org.uuid())
+        .bind(provider)
+        .fetch_optional(pool)
+        .await)?;
+        Ok(row.and_then(|(tenant,)| tenant))
+    }
+
+    /// Chooses the directory that an app is for; false when there is no app.
+    pub async fn set_app_tenant(
+        &self,
+        org: OrgId,
+        provider: &str,
+        tenant: &str,
+    ) -> Result<bool, StoreError> {
+        let set = on!(&self.db, write pool => sqlx::query(
+            "update apps set tenant = $3 where org_id = $1 and provider = $2",
+        )
+        .bind(org.uuid())
+        .bind(provider)
+        .bind(tenant)
+        .execute(pool)
+        .await
+        .map(|done| done.rows_affected()))?;
+        Ok(set == 1)
+    }
+
     /// Every app, by provider.
     pub async fn apps(&self, org: OrgId) -> Result<Vec<AppRow>, StoreError> {
         let rows: Vec<AppColumns> = on!(&self.db, pool => sqlx::query_as(

@@ -336,7 +336,7 @@ impl Store {
                  status = $8, reason = $9, status_at = null, sealed = $10, token_version = $11, access_expires_at = $12, \
                  refresh_expires_at = $13, next_refresh_at = $14, connected_at = $15, failures = 0, \
                  first_failure_at = null, retry_at = null, lease_owner = null, lease_until = null, \
-                 attempt_started_at = null \
+                 attempt_started_at = null, claims = null \
                  where id = $1 and token_version = $2 and $11 > token_version returning org_id, user_id",
             )
             .bind(row.id.uuid())

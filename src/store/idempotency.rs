@@ -58,7 +58,7 @@ pub struct OnceRow {
     pub arguments: String,
     /// How far it got.
     pub state: OnceState,
-    /// Through which connection it went, once it is done.
+    /// Through which connection it went, once it is done; `None` too where the integration is open to everyone.
     pub connection: Option<ConnectionId>,
     /// Its answer, once it is done.
     pub sealed: Option<Sealed>,
@@ -174,7 +174,7 @@ impl Store {
         &self,
         key: &OnceKey,
         call: CallId,
-        connection: ConnectionId,
+        connection: Option<ConnectionId>,
         answer: &Sealed,
     ) -> Result<bool, StoreError> {
         let finished = on!(&self.db, write pool => sqlx::query(
@@ -186,7 +186,7 @@ impl Store {
         .bind(key.tool.as_str())
         .bind(key.hash.as_slice())
         .bind(call.uuid())
-        .bind(connection.uuid())
+        .bind(connection.map(ConnectionId::uuid))
         .bind(answer.as_bytes())
         .execute(pool)
         .await

@@ -70,6 +70,18 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("migrations/0009_accounts.sqlite.sql"),
         postgres: include_str!("migrations/0009_accounts.postgres.sql"),
     },
+    Step {
+        version: 10,
+        name: "tracking",
+        sqlite: include_str!("migrations/0010_tracking.sqlite.sql"),
+        postgres: include_str!("migrations/0010_tracking.postgres.sql"),
+    },
+    Step {
+        version: 11,
+        name: "directories",
+        sqlite: include_str!("migrations/0011_directories.sqlite.sql"),
+        postgres: include_str!("migrations/0011_directories.postgres.sql"),
+    },
 ];
 
 fn migrator(sql: fn(&Step) -> &'static str) -> Migrator {

@@ -99,6 +99,7 @@ mod records;
 mod refresh;
 mod rules;
 mod sessions;
+mod tracking;
 mod untrusted;
 mod url;
 mod users;
@@ -128,6 +129,7 @@ pub use records::{Record, RecordHead, Records};
 pub use refresh::{Failed, Rotated};
 pub use rules::{CapRow, CountRow, PolicyChange, PolicyRows, RuleRow};
 pub use sessions::McpSessionRow;
+pub use tracking::TrackedMail;
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 pub use users::{OrgRow, UserRow};
 

@@ -11,7 +11,11 @@ const MAX_BYTES: i64 = 64 * 1024 * 1024;
 
 /// Rows of one connection only; handed to tools and blocks instead of the store.
 #[derive(Clone, Debug)]
-pub struct Records {
+pub struct Records(Option<Shelf>);
+
+/// Where a connection's rows are.
+#[derive(Clone, Debug)]
+struct Shelf {
     store: Store,
     connection: ConnectionId,
     clock: Clock,
@@ -76,19 +80,27 @@ fn after_prefix(prefix: &str) -> String {
 impl Records {
     /// The documents of `connection`.
     pub fn new(store: Store, connection: ConnectionId, clock: Clock) -> Self {
-        Self {
+        Self(Some(Shelf {
             store,
             connection,
             clock,
-        }
+        }))
+    }
+
+    /// Where there is no connection: nothing is kept, and what is to be kept is refused.
+    pub const fn none() -> Self {
+        Self(None)
     }
 
     /// How many documents there are, and how many bytes their bodies have together.
     pub async fn kept(&self) -> Result<(u64, u64), StoreError> {
-        let (documents, bytes): (i64, i64) = on!(&self.store.db, pool => sqlx::query_as(
+        let Some(shelf) = &self.0 else {
+            return Ok((0, 0));
+        };
+        let (documents, bytes): (i64, i64) = on!(&shelf.store.db, pool => sqlx::query_as(
             "select count(*), cast(coalesce(sum(bytes), 0) as bigint) from records where connection_id = $1",
         )
-        .bind(self.connection.uuid())
+        .bind(shelf.connection.uuid())
         .fetch_one(pool)
         .await)?;
         Ok((documents.unsigned_abs(), bytes.unsigned_abs()))
@@ -96,10 +108,13 @@ impl Records {
 
     /// One document.
     pub async fn get(&self, collection: &str, key: &str) -> Result<Option<Record>, StoreError> {
-        let row: Option<RecordColumns> = on!(&self.store.db, pool => sqlx::query_as(
+        let Some(shelf) = &self.0 else {
+            return Ok(None);
+        };
+        let row: Option<RecordColumns> = on!(&shelf.store.db, pool => sqlx::query_as(
             "select key, version, body from records where connection_id = $1 and collection = $2 and key = $3",
         )
-        .bind(self.connection.uuid())
+        .bind(shelf.connection.uuid())
         .bind(collection)
         .bind(key)
         .fetch_optional(pool)
@@ -113,17 +128,22 @@ impl Records {
 
     /// Stores a document, replacing what was there. A connection that keeps too much gets a conflict.
     pub async fn put(&self, collection: &str, record: &Record) -> Result<(), StoreError> {
+        let Some(shelf) = &self.0 else {
+            return Err(StoreError::Conflict(
+                "nothing is kept without an account".to_owned(),
+            ));
+        };
         let bytes = i64::try_from(record.body.len()).unwrap_or(i64::MAX);
-        let now = self.clock.now();
-        on!(&self.store.db, begin tx => {
+        let now = shelf.clock.now();
+        on!(&shelf.store.db, begin tx => {
             let total: i64 = sqlx::query_scalar(LOCK)
-                .bind(self.connection.uuid())
+                .bind(shelf.connection.uuid())
                 .fetch_one(&mut *tx)
                 .await?;
             let before: Option<i64> = sqlx::query_scalar(
                 "select bytes from records where connection_id = $1 and collection = $2 and key = $3",
             )
-            .bind(self.connection.uuid())
+            .bind(shelf.connection.uuid())
             .bind(collection)
             .bind(record.key.as_str())
             .fetch_optional(&mut *tx)
@@ -138,7 +158,7 @@ impl Records {
                  version = excluded.version, body = excluded.body, bytes = excluded.bytes, \
                  updated_at = excluded.updated_at",
             )
-            .bind(self.connection.uuid())
+            .bind(shelf.connection.uuid())
             .bind(collection)
             .bind(record.key.as_str())
             .bind(record.version.as_str())
@@ -148,7 +168,7 @@ impl Records {
             .execute(&mut *tx)
             .await?;
             sqlx::query("update record_totals set bytes = $2 where connection_id = $1")
-                .bind(self.connection.uuid())
+                .bind(shelf.connection.uuid())
                 .bind(total)
                 .execute(&mut *tx)
                 .await?;
@@ -159,21 +179,24 @@ impl Records {
 
     /// Removes a document; says whether there was one.
     pub async fn delete(&self, collection: &str, key: &str) -> Result<bool, StoreError> {
-        on!(&self.store.db, begin tx => {
+        let Some(shelf) = &self.0 else {
+            return Ok(false);
+        };
+        on!(&shelf.store.db, begin tx => {
             let total: i64 = sqlx::query_scalar(LOCK)
-                .bind(self.connection.uuid())
+                .bind(shelf.connection.uuid())
                 .fetch_one(&mut *tx)
                 .await?;
             let bytes: Option<i64> = sqlx::query_scalar(
                 "delete from records where connection_id = $1 and collection = $2 and key = $3 returning bytes",
             )
-            .bind(self.connection.uuid())
+            .bind(shelf.connection.uuid())
             .bind(collection)
             .bind(key)
             .fetch_optional(&mut *tx)
             .await?;
             sqlx::query("update record_totals set bytes = $2 where connection_id = $1")
-                .bind(self.connection.uuid())
+                .bind(shelf.connection.uuid())
                 .bind(total - bytes.unwrap_or(0))
                 .execute(&mut *tx)
                 .await?;
@@ -190,11 +213,14 @@ impl Records {
         after: &str,
         limit: u32,
     ) -> Result<Vec<RecordHead>, StoreError> {
-        let rows: Vec<HeadColumns> = on!(&self.store.db, pool => sqlx::query_as(
+        let Some(shelf) = &self.0 else {
+            return Ok(Vec::new());
+        };
+        let rows: Vec<HeadColumns> = on!(&shelf.store.db, pool => sqlx::query_as(
             "select key, version, bytes from records where connection_id = $1 and collection = $2 \
              and key >= $3 and ($4 = '' or key < $4) and key > $5 order by key limit $6",
         )
-        .bind(self.connection.uuid())
+        .bind(shelf.connection.uuid())
         .bind(collection)
         .bind(prefix)
         .bind(after_prefix(prefix))
@@ -214,11 +240,14 @@ impl Records {
 
     /// The collections that begin with `prefix`.
     pub async fn collections(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        let names: Vec<String> = on!(&self.store.db, pool => sqlx::query_scalar(
+        let Some(shelf) = &self.0 else {
+            return Ok(Vec::new());
+        };
+        let names: Vec<String> = on!(&shelf.store.db, pool => sqlx::query_scalar(
             "select distinct collection from records where connection_id = $1 and collection >= $2 \
              and ($3 = '' or collection < $3) order by collection",
         )
-        .bind(self.connection.uuid())
+        .bind(shelf.connection.uuid())
         .bind(prefix)
         .bind(after_prefix(prefix))
         .fetch_all(pool)

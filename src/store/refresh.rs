@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::connections::{ConnectionColumns, scopes_text, select};
 use super::{ConnectionRow, Status, Store, StoreError};
 use crate::clock::Timestamp;
-use crate::ids::ConnectionId;
+use crate::ids::{ConnectionId, UserId};
 use crate::vault::Sealed;
 
 /// New tokens.
@@ -236,6 +236,33 @@ impl Store {
             tx.commit().await?;
             Ok(true)
         })
+    }
+
+    /// Keeps what the next sign-in of a connection must prove.
+    pub async fn set_claims(&self, id: ConnectionId, claims: &str) -> Result<(), StoreError> {
+        on!(&self.refresh, write pool => sqlx::query("update connections set claims = $2 where id = $1")
+            .bind(id.uuid())
+            .bind(claims)
+            .execute(pool)
+            .await
+            .map(drop))?;
+        Ok(())
+    }
+
+    /// What the next sign-in of this person's connection must prove.
+    pub async fn claims(
+        &self,
+        id: ConnectionId,
+        user: UserId,
+    ) -> Result<Option<String>, StoreError> {
+        let row: Option<(Option<String>,)> = on!(&self.db, pool => sqlx::query_as(
+            "select claims from connections where id = $1 and user_id = $2",
+        )
+        .bind(id.uuid())
+        .bind(user.uuid())
+        .fetch_optional(pool)
+        .await)?;
+        Ok(row.and_then(|(claims,)| claims))
     }
 
     /// Sets what a person sees, while the tokens are those of `version`; the tokens and the lease stay.

@@ -66,6 +66,8 @@ pub struct PolicyRows {
     pub read_only: bool,
     /// Whether outward-facing calls ask first once their conversation has read what others wrote.
     pub ask_after_untrusted: bool,
+    /// Whether people may have opens and clicks of the mail they send noticed.
+    pub track_mail: bool,
     /// Calls a minute of one person.
     pub person_per_minute: Option<i64>,
     /// Calls a minute of everybody at one integration.
@@ -94,6 +96,8 @@ pub enum PolicyChange<'a> {
     ReadOnly(bool),
     /// Has outward-facing calls ask first once their conversation has read what others wrote.
     AskAfterUntrusted(bool),
+    /// Lets people have opens and clicks of the mail they send noticed, or not.
+    TrackMail(bool),
     /// Calls a minute of one person.
     PersonRate(Option<u32>),
     /// Calls a minute at one integration.
@@ -167,6 +171,12 @@ impl PolicyChange<'_> {
                  on conflict (org_id) do update set ask_after_untrusted = excluded.ask_after_untrusted \
                  where policy_settings.ask_after_untrusted <> excluded.ask_after_untrusted",
                 vec![Number(Some(i64::from(ask)))],
+            ),
+            Self::TrackMail(track) => (
+                "insert into policy_settings (org_id, read_only, track_mail) values ($1, 0, $2) \
+                 on conflict (org_id) do update set track_mail = excluded.track_mail \
+                 where policy_settings.track_mail <> excluded.track_mail",
+                vec![Number(Some(i64::from(track)))],
             ),
             Self::PersonRate(rate) => (
                 "insert into policy_settings (org_id, read_only, person_per_minute) values ($1, 0, $2) \
@@ -261,7 +271,7 @@ impl Store {
 
     /// Everything that is set.
     pub async fn policy(&self, org: OrgId) -> Result<PolicyRows, StoreError> {
-        type Settings = (i64, i64, Option<i64>, Option<i64>);
+        type Settings = (i64, i64, i64, Option<i64>, Option<i64>);
         let rules: Vec<RuleColumns> = on!(&self.db, pool => sqlx::query_as(
             "select id, who, integration, toolset, tool, effect, verdict, note, created_at from policy_rules \
              where org_id = $1 order by created_at, id",
@@ -276,7 +286,7 @@ impl Store {
         .fetch_all(pool)
         .await)?;
         let settings: Option<Settings> = on!(&self.db, pool => sqlx::query_as(
-            "select read_only, ask_after_untrusted, person_per_minute, integration_per_minute from policy_settings where org_id = $1",
+            "select read_only, ask_after_untrusted, track_mail, person_per_minute, integration_per_minute from policy_settings where org_id = $1",
         )
         .bind(org.uuid())
         .fetch_optional(pool)
@@ -287,13 +297,14 @@ impl Store {
         .bind(org.uuid())
         .fetch_all(pool)
         .await)?;
-        let (read_only, ask_after_untrusted, person_per_minute, integration_per_minute) =
+        let (read_only, ask_after_untrusted, track_mail, person_per_minute, integration_per_minute) =
             settings.unwrap_or_default();
         Ok(PolicyRows {
             rules: rules.into_iter().map(Into::into).collect(),
             disabled_toolsets,
             read_only: read_only != 0,
             ask_after_untrusted: ask_after_untrusted != 0,
+            track_mail: track_mail != 0,
             person_per_minute,
             integration_per_minute,
             caps,

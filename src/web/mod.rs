@@ -20,10 +20,12 @@ mod joining;
 mod oauth;
 mod operations;
 mod pages;
+mod pasting;
 mod policy;
 mod session;
 mod sso;
 mod tokens;
+mod tracked;
 mod tryit;
 
 use std::sync::Arc;
@@ -49,6 +51,7 @@ use crate::links::Links;
 use crate::mcp;
 use crate::rulebook::Rulebook;
 use crate::system::System;
+use crate::tracking::MailTracking;
 
 pub use address::Peer;
 pub use error::Error;
@@ -74,6 +77,8 @@ pub struct Web {
     pub rulebook: Rulebook,
     /// The installation.
     pub system: System,
+    /// Opens and clicks of sent mail.
+    pub tracking: MailTracking,
     /// What pages show of accounts.
     pub calls: Calls,
     /// Our own addresses.
@@ -120,6 +125,7 @@ pub fn router(web: Web) -> Router {
             "/connect/{integration}",
             get(connecting::explain).post(connecting::start),
         )
+        .route("/connect/{integration}/key", post(pasting::connect))
         .route("/oauth/callback/{provider}", get(connecting::callback))
         .route("/approvals", get(approvals::inbox))
         .route(
@@ -169,6 +175,8 @@ pub fn router(web: Web) -> Router {
     let plain = Router::new()
         .route("/assets/{name}", get(assets::asset))
         .route("/icons/{name}", get(assets::icon))
+        .route("/t/o/{signed}", get(tracked::opened))
+        .route("/t/l/{signed}", get(tracked::followed))
         .route("/healthz", get(operations::healthz))
         .route("/readyz", get(operations::readyz))
         .route("/metrics", get(operations::metrics));

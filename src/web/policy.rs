@@ -35,6 +35,7 @@ pub(super) fn routes() -> Router<Web> {
         .route("/admin/policy/rules/{id}/remove", post(remove))
         .route("/admin/policy/read-only", post(read_only))
         .route("/admin/policy/after-untrusted", post(after_untrusted))
+        .route("/admin/policy/track-mail", post(track_mail))
         .route("/admin/policy/caps", post(cap))
         .route("/admin/policy/limits", post(limits))
 }
@@ -45,6 +46,7 @@ struct Policy {
     page: Page,
     read_only: bool,
     ask_after_untrusted: bool,
+    track_mail: bool,
     rules: Vec<Row>,
     verdicts: [&'static str; 4],
     effects: [&'static str; 3],
@@ -150,6 +152,7 @@ impl Policy {
             page: Page::of(web, Some(caller)).at(Place::Policy),
             read_only: rules.read_only,
             ask_after_untrusted: rules.ask_after_untrusted,
+            track_mail: rules.track_mail,
             rules: rules.iter().map(Row::from).collect(),
             verdicts: Verdict::ALL.map(Verdict::as_str),
             effects: EffectWord::ALL.map(EffectWord::as_str),
@@ -414,6 +417,18 @@ async fn after_untrusted(
     guard(&web, &caller, &form.csrf)?;
     web.rulebook
         .set_ask_after_untrusted(Actor::from(&caller), caller.org, form.state == "on")
+        .await?;
+    Ok(back(&web))
+}
+
+async fn track_mail(
+    State(web): State<Web>,
+    Admin(caller): Admin,
+    Form(form): Form<SwitchForm>,
+) -> Result<Response, Error> {
+    guard(&web, &caller, &form.csrf)?;
+    web.rulebook
+        .set_track_mail(Actor::from(&caller), caller.org, form.state == "on")
         .await?;
     Ok(back(&web))
 }

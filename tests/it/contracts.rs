@@ -16,18 +16,40 @@ use serde::Deserialize;
 use crate::harness::fixtures::{self, Exchange, Request};
 use crate::harness::openapi::Description;
 
-/// The folder in `fixtures/` and the descriptions of the provider that answers there.
-const DESCRIPTIONS: &[(&str, &[&str])] = &[
-    ("github", &["github/rest.json"]),
-    ("hubspot", &["hubspot/api.json"]),
-];
+/// What describes each provider, and what nothing describes; the checks with prism read it too.
+const TABLE: &str = include_str!("../contracts.json");
 
-/// What no description covers: the folder, how the path begins, and why.
-const OUTSIDE: &[(&str, &str, &str)] = &[(
-    "github",
-    "/_download/",
-    "the storage host that job logs redirect to; GitHub does not describe it",
-)];
+/// `tests/contracts.json`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    hosts: Vec<Host>,
+    outside: Vec<Outside>,
+}
+
+/// The folder in `fixtures/`, the provider's host (`Api::hosts`; the main one has no name) and the descriptions of what
+/// answers there.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Host {
+    integration: String,
+    host: String,
+    files: Vec<String>,
+}
+
+/// What no description covers: the folder, the path with `*` for any one segment and `**` for all that follow, and why.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Outside {
+    integration: String,
+    path: String,
+    #[expect(dead_code, reason = "for who reads the table")]
+    why: String,
+}
+
+fn table() -> Table {
+    serde_json::from_str(TABLE).unwrap()
+}
 
 /// The part of a case that matters here.
 #[derive(Deserialize)]
@@ -43,10 +65,34 @@ fn folder() -> PathBuf {
     )
 }
 
-fn outside(integration: &str, request: &Request) -> bool {
-    OUTSIDE
-        .iter()
-        .any(|(folder, start, _)| *folder == integration && request.path.starts_with(start))
+fn outside(table: &Table, integration: &str, request: &Request) -> bool {
+    table.outside.iter().any(|outside| {
+        let mut path = request.path.split('/');
+        let same = outside.path.split('/').all(|part| match part {
+            "**" => path.by_ref().last().is_some(),
+            "*" => path.next().is_some_and(|found| !found.is_empty()),
+            part => path.next() == Some(part),
+        });
+        outside.integration == integration && same && path.next().is_none()
+    })
+}
+
+/// The host that an exchange is with, and the exchange as it is there: a moved provider has its further hosts in folders.
+fn at_host<'a>(
+    mut hosts: impl Iterator<Item = &'a str>,
+    exchange: &Exchange,
+) -> (&'a str, Exchange) {
+    let mut exchange = exchange.clone();
+    let named = hosts.find(|host| {
+        let rest = exchange.request.path.strip_prefix('/');
+        let rest = rest.and_then(|rest| rest.strip_prefix(host));
+        !host.is_empty() && rest.is_some_and(|rest| rest.starts_with('/'))
+    });
+    let host = named.unwrap_or_default();
+    if !host.is_empty() {
+        exchange.request.path.drain(..=host.len());
+    }
+    (host, exchange)
 }
 
 #[test]
@@ -64,22 +110,29 @@ fn every_exchange_is_one_the_provider_describes() {
     }
     let mut wrong = Vec::new();
     let mut checked = BTreeMap::new();
-    for (integration, files) in DESCRIPTIONS {
-        let descriptions: Vec<_> = files
-            .iter()
-            .map(|file| Description::read(&contracts.join(file)))
-            .collect();
+    let mut described: BTreeMap<&str, BTreeMap<&str, Vec<Description>>> = BTreeMap::new();
+    let table = table();
+    for host in &table.hosts {
+        let read = |file| Description::read(&contracts.join(file));
+        let descriptions = host.files.iter().map(read).collect();
+        let hosts = described.entry(&host.integration).or_default();
+        hosts.insert(&host.host, descriptions);
+    }
+    for (integration, hosts) in &described {
         for path in fixtures::all_cases(integration) {
             let case: Case = fixtures::read(&path);
             for exchange in &case.upstream {
-                if outside(integration, &exchange.request) {
+                if outside(&table, integration, &exchange.request) {
                     continue;
                 }
+                let (host, exchange) = at_host(hosts.keys().copied(), exchange);
                 *checked.entry(*integration).or_insert(0) += 1;
                 // Where a provider has several descriptions, the operation stands in one of them.
-                let complaints = descriptions
-                    .iter()
-                    .find_map(|description| description.complaints(exchange))
+                let complaints = hosts
+                    .get(host)
+                    .into_iter()
+                    .flatten()
+                    .find_map(|description| description.complaints(&exchange))
                     .unwrap_or_else(|| vec!["the provider has no such operation".to_owned()]);
                 if !complaints.is_empty() {
                     wrong.push(format!(
@@ -99,9 +152,13 @@ fn every_exchange_is_one_the_provider_describes() {
 
 #[test]
 fn every_integration_has_a_description() {
+    let table = table();
     for integration in workbench_mcp::integrations::ALL {
         assert!(
-            DESCRIPTIONS.iter().any(|(id, _)| *id == integration.id),
+            table
+                .hosts
+                .iter()
+                .any(|host| host.integration == integration.id),
             "name the description of {}",
             integration.id
         );

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -10,11 +9,13 @@ use workbench_mcp::caller::Role;
 use workbench_mcp::clock::{Clock, Timestamp};
 use workbench_mcp::ids::{ConnectionId, UserId};
 use workbench_mcp::integrations;
-use workbench_mcp::kit::client::{Credential, ProviderClient};
+use workbench_mcp::kit::client::{Bases, Credential, ProviderClient};
 use workbench_mcp::kit::error::ToolError;
 use workbench_mcp::kit::integration::{Account, Integration};
+use workbench_mcp::kit::people::People;
 use workbench_mcp::kit::progress::Progress;
 use workbench_mcp::kit::tool::{Cx, Granted};
+use workbench_mcp::kit::tracking::Tracking;
 use workbench_mcp::store::{ConnectionRow, DatabaseUrl, Record, Records, Status, Store, UserRow};
 use workbench_mcp::vault::Sealed;
 
@@ -38,6 +39,9 @@ struct Case {
     /// Replaces the account's scopes.
     #[serde(default)]
     scopes: Option<Vec<String>>,
+    /// Replaces the account's details.
+    #[serde(default)]
+    details: Option<Map<String, Value>>,
     /// A block's address.
     #[serde(default)]
     uri: Option<String>,
@@ -48,6 +52,9 @@ struct Case {
     prefix: String,
     #[serde(default)]
     chosen: Map<String, Value>,
+    /// The version of a block that is held already.
+    #[serde(default)]
+    held: Option<String>,
     /// What the connection keeps already.
     #[serde(default)]
     records: Vec<Kept>,
@@ -124,7 +131,10 @@ async fn records(store: &Store, integration: &Integration, who: &Account) -> Rec
 }
 
 async fn context(store: &Store, integration: &'static Integration, case: &Case) -> (Cx, Upstream) {
-    let who: Who = fixtures::read(&fixtures::root().join(integration.id).join("account.json"));
+    let mut who: Who = fixtures::read(&fixtures::root().join(integration.id).join("account.json"));
+    if let Some(details) = &case.details {
+        who.account.details.clone_from(details);
+    }
     let provider = &integration.providers[0];
     let upstream = Upstream::start(case.upstream.clone()).await;
     let http = reqwest::Client::builder()
@@ -132,15 +142,20 @@ async fn context(store: &Store, integration: &'static Integration, case: &Case) 
         .no_proxy()
         .build()
         .unwrap();
+    let open = integration.open().is_some();
     let credential = Credential::new(provider.api.credential, &"REDACTED".into(), 1);
     let api = ProviderClient::new(
         http,
         &provider.api,
-        Arc::new(upstream.url.clone()),
-        credential,
+        Bases::new(&provider.api, Some(&upstream.url), |_| None).unwrap(),
+        credential.filter(|_| !open),
         None,
     );
-    let records = records(store, integration, &who.account).await;
+    let records = if open {
+        Records::none()
+    } else {
+        records(store, integration, &who.account).await
+    };
     for kept in &case.records {
         let record = Record {
             key: kept.key.clone(),
@@ -164,6 +179,9 @@ async fn context(store: &Store, integration: &'static Integration, case: &Case) 
         dry_run: case.dry_run,
         max_chars: 24_000,
         progress: Progress::default(),
+        people: People::default(),
+        tracking: Tracking::default(),
+        held: case.held.clone(),
     };
     (cx, upstream)
 }
@@ -199,6 +217,7 @@ async fn run(
         assert_eq!(block.name, folder, "{uri}");
         variables.remove("account");
         match (block.read)(&cx, variables).await {
+            Ok(content) if content.unchanged => json!({ "unchanged": true }),
             Ok(content) => json!({
                 "text": content.text, "mime": content.mime, "version": content.version,
                 "url": content.url, "truncated": content.truncated,

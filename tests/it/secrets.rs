@@ -12,6 +12,10 @@ use crate::harness::database::sqlite;
 use crate::harness::http::{Browser, reply};
 use crate::harness::process::{self, Process, free_address};
 
+/// A key that is pasted, and one that the provider does not know.
+const PASTED: &str = "sandbox-key-of-alice";
+const WRONG: &str = "no-key-of-anybody-0815";
+
 /// The ways in which a text can stand in a file: as it is, in hexadecimal digits, within base64 of either alphabet at each
 /// of the three alignments, and percent-encoded.
 fn disguises(marker: &str) -> Vec<String> {
@@ -88,6 +92,10 @@ async fn no_secret_is_kept_printed_or_answered_in_the_clear() {
     there.sign_in().await;
     said.push(there.connect("github", "alice-dev").await.text);
     said.push(there.connect("hubspot", "4711").await.text);
+    said.push(there.paste(&[("key", PASTED)]).await.text);
+    let issues = there.mcp.call("sentry_search_issues", json!({})).await;
+    assert_eq!(issues.code(), "ok", "{}", issues.body);
+    said.push(issues.body.to_string());
     let secret_cookies = there.browser.cookies();
     said.push(there.viewer().await.body.to_string());
     let note = json!({ "kind": "note", "body": "hello", "on": ["contacts/101"] });
@@ -151,6 +159,19 @@ async fn no_secret_is_kept_printed_or_answered_in_the_clear() {
         let page = there.browser.get(back.as_str()).await;
         said.push(there.browser.follow(page).await.text);
         world.tell("github", Command::Behave);
+    }
+    for fault in [Fault::Echo, Fault::Html, Fault::Fail { status: 403 }] {
+        for key in [PASTED, WRONG] {
+            world.misbehave("sentry", Place::Api, 1, fault.clone());
+            said.push(
+                there
+                    .paste(&[("key", key), ("server", "localhost")])
+                    .await
+                    .text,
+            );
+            said.push(there.paste(&[("key", key)]).await.text);
+            world.tell("sentry", Command::Behave);
+        }
     }
     let consent = there.begin("/connect/github").await;
     let back = there.approve(&consent, "bob-ops").await;
@@ -234,6 +255,8 @@ async fn no_secret_is_kept_printed_or_answered_in_the_clear() {
         "sandbox_refresh_".to_owned(),
         "sandbox_code_".to_owned(),
         CLIENT_SECRET.to_owned(),
+        PASTED.to_owned(),
+        WRONG.to_owned(),
         there.mcp.token.clone(),
     ];
     markers.extend(

@@ -71,6 +71,20 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "changes",
         ],
     ),
+    // Mail tools have their messages marked: kit. Whether that is allowed is a rule of the organization: rulebook. Links
+    // of messages are signed: vault.
+    (
+        "tracking",
+        &[
+            "ids",
+            "clock",
+            "links",
+            "store",
+            "kit",
+            "rulebook",
+            "vault::Mac",
+        ],
+    ),
     // Fetches documents whose address somebody else named.
     ("fetch", &[]),
     // A person who loses access is forgotten by every process: changes. The authorization server publishes its own
@@ -82,12 +96,13 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "turns", "fetch",
         ],
     ),
-    // A connection that changes its state changes what others list: changes. Refreshing has crash points: faults.
+    // A connection that changes its state changes what others list: changes. Refreshing has crash points: faults. Servers
+    // that people name are dialled with care: fetch.
     (
         "connect",
         &[
             "turns", "ids", "clock", "caller", "links", "store", "vault", "kit", "audit",
-            "changes", "faults",
+            "changes", "faults", "fetch",
         ],
     ),
     // A question keeps its arguments sealed: vault. Who waits for the answer is told on every replica: changes.
@@ -125,6 +140,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "audit",
             "connect",
             "changes",
+            "tracking",
         ],
     ),
     // Sessions of older clients are rows: clock, ids, store.
@@ -167,6 +183,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "config::Network",
             "store::StoreError",
             "store::FamilyRow",
+            "tracking",
         ],
     ),
     // The loops: everything that has something to do from time to time.

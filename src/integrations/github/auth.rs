@@ -71,10 +71,13 @@ pub(super) const OAUTH: OAuth2 = OAuth2 {
     rotation: Rotation::Strict,
     gone_errors: &["bad_refresh_token"],
     app_errors: &["incorrect_client_credentials", "redirect_uri_mismatch"],
+    unpublished_life: None,
     read_token,
     revocation: Revocation::DeleteGrant {
         url: "https://api.github.com/applications/{client_id}/grant",
     },
+    products: &[],
+    directory: None,
 };
 
 /// Reads a token answer. GitHub separates granted scopes with commas although they are asked for with spaces. A GitHub

@@ -204,7 +204,14 @@ impl ContextBlock for IssueBlock {
 
     async fn read(self, cx: &Cx) -> Result<Content, ToolError> {
         let repo = Repo::of(&self.owner, &self.repo)?;
-        let (text, thread, cut) = issues::page(cx, &repo, number(&self.number)?).await?;
+        let number = number(&self.number)?;
+        // Comments, labels and links all move the issue's own time.
+        if let Some(held) = &cx.held
+            && issues::changed_at(cx, &repo, number).await? == *held
+        {
+            return Ok(Content::unchanged());
+        }
+        let (text, thread, cut) = issues::page(cx, &repo, number).await?;
         let content = capped(cx, &text);
         Ok(Content {
             url: Some(thread.issue.html_url),

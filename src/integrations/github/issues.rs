@@ -461,6 +461,15 @@ fn links(events: Vec<Value>) -> Vec<String> {
     links
 }
 
+/// When an issue or pull request changed last, in one request.
+pub(super) async fn changed_at(cx: &Cx, repo: &Repo, number: u64) -> Result<String, ToolError> {
+    let id = number.to_string();
+    let path = repo.path(&["issues", &id]);
+    let what = format!("#{number} of {repo}");
+    let issue: Issue = seen(cx, &what, cx.api.get(&path).send().await)?;
+    Ok(issue.updated_at)
+}
+
 /// An issue or pull request as a page of Markdown: facts, body, links and the latest comments.
 pub(super) async fn page(
     cx: &Cx,

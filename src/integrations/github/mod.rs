@@ -44,6 +44,7 @@ pub(super) static INTEGRATION: Integration = Integration {
         auth: Auth::OAuth2(auth::OAUTH),
         api: Api {
             base_url: "https://api.github.com",
+            hosts: &[],
             headers: &[
                 ("accept", "application/vnd.github+json"),
                 ("x-github-api-version", "2022-11-28"),
@@ -53,6 +54,7 @@ pub(super) static INTEGRATION: Integration = Integration {
             credential: CredentialIn::Bearer,
             // Logs of GitHub Actions; see the README for what is known about these hosts.
             download_hosts: &[".actions.githubusercontent.com", ".blob.core.windows.net"],
+            regions: &[],
             // 5,000 requests an hour for each person, shared by all their apps.
             pace: Pace {
                 per_second: 2,
@@ -65,6 +67,7 @@ pub(super) static INTEGRATION: Integration = Integration {
     // The documents' block comes before the repositories': both fit `github://account/docs/name`.
     toolsets: &[SEARCH, REPOS, ISSUES, PULLS, ACTIONS],
     aliases: &[],
+    contacts: None,
 };
 
 const SEARCH: Toolset = Toolset {

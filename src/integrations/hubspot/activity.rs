@@ -5,13 +5,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kit::args::{Cursor, Limit};
+use crate::kit::documents::markdown_of_html;
 use crate::kit::error::{ProviderError, ToolError};
+use crate::kit::mail::without_history;
 use crate::kit::output::{Item, Output};
 use crate::kit::text;
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
 
 use super::filters::{Filter, Group};
-use super::html;
 use super::kinds::{Kind, STANDARD, Standard, Target};
 use super::model::{Owner, Page, Record};
 use super::moments::{millis, moment};
@@ -303,14 +304,14 @@ impl Entry {
             Activity::Task => (get("hs_task_subject"), get("hs_task_body")),
             Activity::Email => {
                 let body = match get("hs_email_text") {
-                    "" => html::to_text(get("hs_email_html")),
+                    "" => markdown_of_html(get("hs_email_html")),
                     text => text.to_owned(),
                 };
-                let body = html::without_quoted(&body);
+                let (body, _) = without_history(&body);
                 return (get("hs_email_subject"), text::visible(body));
             }
         };
-        (title, text::visible(html::to_text(body)))
+        (title, text::visible(markdown_of_html(body)))
     }
 
     fn item(&self, cx: &Cx, owners: &[Owner], body_chars: usize) -> (Item, bool) {

@@ -76,11 +76,14 @@ pub(super) const OAUTH: OAuth2 = OAuth2 {
     rotation: Rotation::None,
     gone_errors: &["BAD_REFRESH_TOKEN"],
     app_errors: &["BAD_CLIENT_ID", "BAD_CLIENT_SECRET"],
+    unpublished_life: None,
     read_token,
     revocation: Revocation::Rfc7009 {
         url: "https://api.hubapi.com/oauth/2026-03/token/revoke",
         token: RevokedToken::Refresh,
     },
+    products: &[],
+    directory: None,
 };
 
 /// HubSpot lists what was granted as an array named `scopes`, beside the fields of RFC 6749, and says whose portal it is.

@@ -23,6 +23,9 @@ pub(super) const WRITE_ANY: Needs = Needs::Any(&[
     "crm.objects.custom.write",
 ]);
 
+/// The id of the type of contacts, in every portal.
+pub(super) const CONTACT_TYPE: &str = "0-1";
+
 /// A type of record that every portal has.
 #[derive(Debug)]
 pub(super) struct Standard {
@@ -77,7 +80,7 @@ pub(super) static STANDARD: &[Standard] = &[
     Standard {
         name: "contacts",
         singular: "contact",
-        type_id: "0-1",
+        type_id: CONTACT_TYPE,
         read: "crm.objects.contacts.read",
         write: "crm.objects.contacts.write",
         title: &["firstname", "lastname", "email"],

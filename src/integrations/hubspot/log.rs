@@ -10,7 +10,6 @@ use crate::kit::text;
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
 
 use super::activity::Activity;
-use super::html;
 use super::kinds::{Kind, Target};
 use super::model::Record;
 use super::moments::{instant, moment};
@@ -146,7 +145,7 @@ impl LogActivity {
                 properties.insert(name.to_owned(), Value::String(value));
             }
         };
-        let body = html::from_text(&self.body);
+        let body = html_of_text(&self.body);
         let title = self.title.trim().to_owned();
         let minutes = i64::from(self.minutes);
         let incoming = self.direction == Direction::Inbound;
@@ -155,7 +154,7 @@ impl LogActivity {
         match self.kind {
             Activity::Note if title.is_empty() => set("hs_note_body", body),
             Activity::Note => {
-                let title = html::from_text(&title);
+                let title = html_of_text(&title);
                 set(
                     "hs_note_body",
                     format!("<strong>{title}</strong><br>{body}"),
@@ -199,5 +198,33 @@ impl LogActivity {
             }
         }
         properties
+    }
+}
+
+/// Plain text as HTML, for bodies that HubSpot takes as HTML.
+fn html_of_text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.trim().chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '\n' => out.push_str("<br>"),
+            '\r' => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::html_of_text;
+    use crate::kit::documents::markdown_of_html;
+
+    #[test]
+    fn text_survives_the_way_there_and_back() {
+        let text = "a < b & c\nsecond line";
+        assert_eq!(markdown_of_html(&html_of_text(text)), text);
     }
 }

@@ -5,7 +5,6 @@ mod auth;
 mod blocks;
 mod describe;
 mod filters;
-mod html;
 mod kinds;
 mod links;
 mod lists;
@@ -14,6 +13,7 @@ mod model;
 mod moments;
 mod names;
 mod pages;
+mod people;
 mod pipeline;
 mod records;
 mod remove;
@@ -38,9 +38,11 @@ pub(super) static INTEGRATION: Integration = Integration {
         auth: Auth::OAuth2(auth::OAUTH),
         api: Api {
             base_url: "https://api.hubapi.com",
+            hosts: &[],
             headers: &[],
             credential: CredentialIn::Bearer,
             download_hosts: &[],
+            regions: &[],
             // HubSpot takes 100 requests in ten seconds of one app and portal, searches included.
             pace: Pace {
                 per_second: 8,
@@ -94,6 +96,7 @@ pub(super) static INTEGRATION: Integration = Integration {
         },
     ],
     aliases: &[],
+    contacts: Some(people::LOOKUP),
 };
 
 /// Our own drawing: a hub with three spokes.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
+use crate::kit::documents::markdown_of_html;
 use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::output::Item;
 use crate::kit::text;
@@ -13,7 +14,6 @@ use crate::kit::tool::Cx;
 use crate::kit::uri::encode;
 
 use super::filters::Filter;
-use super::html;
 use super::kinds::{Kind, Target, record_id};
 use super::model::{Associated, AssociatedTo, AssociationType, BatchError, Page, Property, Record};
 use super::names::Names;
@@ -82,7 +82,7 @@ pub(super) fn item(
 /// A value as people read it, and whether it was cut.
 pub(super) fn shown(value: &str, max_chars: usize) -> (String, bool) {
     let value = if value.contains("</") || value.contains("<br") || value.contains("<p>") {
-        html::to_text(value)
+        markdown_of_html(value)
     } else {
         value.to_owned()
     };

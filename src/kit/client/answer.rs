@@ -62,7 +62,7 @@ impl Failure<'_> {
 }
 
 /// A successful answer with what surrounds its body.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Answer<T> {
     /// The status.
     pub status: u16,
@@ -76,6 +76,19 @@ impl<T> Answer<T> {
     /// A header's text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// A quoted parameter of the `WWW-Authenticate` header (RFC 9110 §11.6.1), such as `claims`; bounded.
+    pub(super) fn challenged(&self, parameter: &str) -> Option<String> {
+        let header = self.header("www-authenticate")?;
+        let start = header.match_indices(parameter).find_map(|(at, _)| {
+            let before = header.get(..at)?.chars().next_back();
+            let rest = header.get(at + parameter.len()..)?.trim_start();
+            let begins = before.is_none_or(|c| matches!(c, ' ' | ','));
+            rest.strip_prefix('=').filter(|_| begins)
+        })?;
+        let value = start.trim_start().strip_prefix('"')?.split('"').next()?;
+        (value.len() <= 8_192).then(|| value.to_owned())
     }
 
     /// A query parameter of the `Link` header's target with this relation (RFC 8288), such as `page` of `next`.

@@ -1,39 +1,36 @@
 //! The only road out to a provider. It owns the credential, keeps every request on the provider's own host, retries what
-//! is safe to retry, caps sizes and times, counts, and turns refusals into [`ProviderError`].
+//! is safe to retry, caps sizes and times, counts, and turns refusals into [`ProviderError`]. Hosts that all people share
+//! are asked at their pace, fairly, and once for equal questions.
 
 mod answer;
+mod bases;
+mod lane;
 mod path;
+mod region;
+mod request;
+mod shared;
 
-use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, LOCATION};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue, Method};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 use url::Url;
 
 pub use answer::{Answer, Failure};
+pub use bases::Bases;
+pub use request::Request;
+pub use shared::Shared;
 
 use super::error::ProviderError;
-use super::integration::{Api, CredentialIn};
+use super::integration::{Api, CredentialIn, is_listed};
 use super::text;
+use crate::ids::UserId;
 
 /// Largest answer read, in bytes after decompression, unless a request says otherwise.
 pub const MAX_BYTES: usize = 5 * 1024 * 1024;
-/// Longest wait for one answer, from sending to the last byte.
-const TOTAL: Duration = Duration::from_secs(30);
-/// Longest silence within an answer.
-const IDLE: Duration = Duration::from_secs(10);
-/// Longest `Retry-After` that is waited for within a call.
-const PATIENCE_S: u64 = 20;
-/// How often a safe request is sent at most.
-const ATTEMPTS: u32 = 3;
 
 /// A credential ready to be sent. It has no way to be printed.
 #[derive(Clone)]
@@ -65,9 +62,13 @@ impl Credential {
     }
 }
 
-/// Told that the provider answered 401 to the credential of this version; answers a newer one, or why there is none.
-pub type Rejected =
-    Arc<dyn Fn(i64) -> BoxFuture<'static, Result<Credential, ProviderError>> + Send + Sync>;
+/// Told that the provider answered 401 to the credential of this version, and what the answer wants the next sign-in to
+/// prove, if it says; answers a newer one, or why there is none.
+pub type Rejected = Arc<
+    dyn Fn(i64, Option<String>) -> BoxFuture<'static, Result<Credential, ProviderError>>
+        + Send
+        + Sync,
+>;
 
 /// What a call has used so far, for the audit log.
 #[derive(Debug, Default)]
@@ -112,42 +113,113 @@ impl Usage {
 #[derive(Clone)]
 pub struct ProviderClient {
     inner: Arc<Inner>,
+    /// The host it sends to ([`Api::hosts`]); the main one has no name.
+    host: &'static str,
+    /// Where its paths begin; `None` after a host that the provider does not have.
+    base: Option<Arc<Url>>,
 }
 
 struct Inner {
     http: reqwest::Client,
     api: &'static Api,
-    base: Arc<Url>,
+    bases: Bases,
     credential: Option<Credential>,
     rejected: Option<Rejected>,
+    /// Where the provider is open to everyone: what is shared, and whose call this is.
+    shared: Option<(Shared, UserId)>,
     usage: Usage,
 }
 
 impl ProviderClient {
-    /// A client that sends to `base` with `credential`. `http` must neither follow redirects nor use a proxy of its own
+    /// A client that sends to `bases` with `credential`. `http` must neither follow redirects nor use a proxy of its own
     /// accord.
     pub fn new(
         http: reqwest::Client,
         api: &'static Api,
-        base: Arc<Url>,
+        bases: Bases,
         credential: Option<Credential>,
         rejected: Option<Rejected>,
     ) -> Self {
+        Self::with(Inner {
+            http,
+            api,
+            bases,
+            credential,
+            rejected,
+            shared: None,
+            usage: Usage::default(),
+        })
+    }
+
+    /// A client of a provider that is open to everyone: without a credential, and with what everybody `shared`.
+    pub fn open(
+        http: reqwest::Client,
+        api: &'static Api,
+        bases: Bases,
+        shared: Shared,
+        person: UserId,
+    ) -> Self {
+        Self::with(Inner {
+            http,
+            api,
+            bases,
+            credential: None,
+            rejected: None,
+            shared: Some((shared, person)),
+            usage: Usage::default(),
+        })
+    }
+
+    fn with(inner: Inner) -> Self {
         Self {
-            inner: Arc::new(Inner {
-                http,
-                api,
-                base,
-                credential,
-                rejected,
-                usage: Usage::default(),
-            }),
+            host: "",
+            base: Some(Arc::clone(inner.bases.main())),
+            inner: Arc::new(inner),
         }
     }
 
     /// What was used so far.
     pub fn usage(&self) -> &Usage {
         &self.inner.usage
+    }
+
+    /// The same client at another of the provider's hosts ([`Api::hosts`]).
+    #[must_use]
+    pub fn at(&self, host: &str) -> Self {
+        let named = self.inner.bases.named(host);
+        Self {
+            inner: Arc::clone(&self.inner),
+            host: named.map_or("", |(name, _)| name),
+            base: named.map(|(_, base)| Arc::clone(base)),
+        }
+    }
+
+    /// A request to an address that the provider gave: the next page, an upload session. One on none of the provider's
+    /// hosts, download hosts included, is refused when it is sent; the credential goes to the provider's own hosts alone.
+    pub fn follow(&self, method: Method, link: &str) -> Request {
+        let Ok(url) = Url::parse(link) else {
+            let url = Err(ProviderError::Unavailable {
+                reason: "named an address that is none".to_owned(),
+            });
+            return Request::new(self.clone(), method, url);
+        };
+        if let Some((host, base, url)) = self.inner.bases.reach(&url) {
+            let client = Self {
+                inner: Arc::clone(&self.inner),
+                host,
+                base: Some(base),
+            };
+            return Request::new(client, method, Ok(url));
+        }
+        let url = if self.inner.is_download_host(&url) {
+            Ok(url)
+        } else {
+            let host = text::clip(&text::printable(url.host_str().unwrap_or_default()), 80);
+            Err(ProviderError::Unavailable {
+                reason: format!("named an address at {host}, which is not known to be its own"),
+            })
+        };
+        Request::new(self.clone(), method, url)
     }
 
     /// A request that reads the record at `path`. Segments are encoded; one that could climb or vanish is refused when
@@ -176,385 +248,50 @@ impl ProviderClient {
         self.request(Method::DELETE, path)
     }
 
+    /// Waits for a turn where all people share the host, and answers the address as it is sent there.
+    async fn turn(&self, url: &Url) -> Result<Url, ProviderError> {
+        let Some((shared, person)) = &self.inner.shared else {
+            return Ok(url.clone());
+        };
+        // In a box, so that other requests do not have its size.
+        Box::pin(shared.enter(self.host, *person)).await?;
+        Ok(shared.keyed(self.host, url))
+    }
+
+    /// For how many seconds a host that all people share asks to be left alone. From now on everybody does.
+    fn held_back(&self, error: &ProviderError, failure: &Failure<'_>) -> Option<u64> {
+        let (shared, _) = self.inner.shared.as_ref()?;
+        let seconds = if let ProviderError::RateLimited { retry_after_s } = error {
+            *retry_after_s
+        } else {
+            failure.retry_after_s().filter(|_| failure.status >= 500)?
+        };
+        shared.slow_down(self.host, seconds);
+        Some(seconds)
+    }
+
     fn request(&self, method: Method, path: &[&str]) -> Request {
-        let safe = method == Method::GET;
-        Request {
-            client: self.clone(),
-            url: path::join(&self.inner.base, path),
-            method,
-            headers: HeaderMap::new(),
-            body: None,
-            safe,
-            download: false,
-            max_bytes: MAX_BYTES,
-        }
+        let url = match &self.base {
+            Some(base) => path::join(base, path),
+            None => Err(ProviderError::Unavailable {
+                reason: "it has no such host".to_owned(),
+            }),
+        };
+        Request::new(self.clone(), method, url)
+    }
+}
+
+impl Inner {
+    fn is_download_host(&self, url: &Url) -> bool {
+        let host = url.host_str().unwrap_or_default();
+        url.scheme() == "https" && is_listed(host, self.api.download_hosts)
     }
 }
 
 impl std::fmt::Debug for ProviderClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ProviderClient")
-            .field("base", &self.inner.base.as_str())
+            .field("base", &self.base.as_ref().map(|url| url.as_str()))
             .finish_non_exhaustive()
     }
-}
-
-/// A request being put together. Nothing is sent before one of the `send` methods.
-#[must_use = "nothing is sent before `send`"]
-#[derive(Debug)]
-pub struct Request {
-    client: ProviderClient,
-    method: Method,
-    url: Result<Url, ProviderError>,
-    headers: HeaderMap,
-    body: Option<Vec<u8>>,
-    safe: bool,
-    download: bool,
-    max_bytes: usize,
-}
-
-impl Request {
-    /// Adds a query parameter.
-    pub fn query(mut self, name: &str, value: impl Display) -> Self {
-        if let Ok(url) = &mut self.url {
-            url.query_pairs_mut().append_pair(name, &value.to_string());
-        }
-        self
-    }
-
-    /// Adds a query parameter when there is a value.
-    pub fn query_opt(self, name: &str, value: Option<impl Display>) -> Self {
-        match value {
-            Some(value) => self.query(name, value),
-            None => self,
-        }
-    }
-
-    /// Sets the body.
-    pub fn json(mut self, body: &impl Serialize) -> Self {
-        match serde_json::to_vec(body) {
-            Ok(bytes) => {
-                self.body = Some(bytes);
-                self.headers
-                    .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            }
-            Err(error) => {
-                self.url = Err(ProviderError::Invalid {
-                    message: format!("the request cannot be written: {error}"),
-                });
-            }
-        }
-        self
-    }
-
-    /// Asks for this media type instead of JSON.
-    pub fn accept(mut self, media_type: &'static str) -> Self {
-        self.headers
-            .insert(ACCEPT, HeaderValue::from_static(media_type));
-        self
-    }
-
-    /// Declares that this request only reads although its method is not `GET`, so it may be sent again.
-    pub const fn reads(mut self) -> Self {
-        self.safe = true;
-        self
-    }
-
-    /// Reads at most this many bytes instead of [`MAX_BYTES`].
-    pub const fn max_bytes(mut self, max_bytes: usize) -> Self {
-        self.max_bytes = max_bytes;
-        self
-    }
-
-    /// Follows a redirect to one of the provider's download hosts, without the credential.
-    pub const fn download(mut self) -> Self {
-        self.download = true;
-        self
-    }
-
-    /// Sends it and reads a JSON body.
-    pub async fn send<T: DeserializeOwned>(self) -> Result<T, ProviderError> {
-        Ok(self.answer().await?.body)
-    }
-
-    /// Sends it and reads a JSON body together with status and headers.
-    pub async fn answer<T: DeserializeOwned>(self) -> Result<Answer<T>, ProviderError> {
-        let Answer {
-            status,
-            headers,
-            body,
-        } = self.raw().await?;
-        let media = headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        if !media.is_empty() && !media.contains("json") {
-            let media = text::clip(&text::scrub(media), 60);
-            return Err(ProviderError::Unavailable {
-                reason: format!("answered {media} instead of JSON"),
-            });
-        }
-        match serde_json::from_slice(&body) {
-            Ok(body) => Ok(Answer {
-                status,
-                headers,
-                body,
-            }),
-            Err(error) => Err(ProviderError::Unavailable {
-                reason: format!("answered unreadable JSON ({error})"),
-            }),
-        }
-    }
-
-    /// Sends it and reads the body as text; bytes that are not UTF-8 are replaced.
-    pub async fn text(self) -> Result<Answer<String>, ProviderError> {
-        let Answer {
-            status,
-            headers,
-            body,
-        } = self.raw().await?;
-        let body = String::from_utf8(body)
-            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-        Ok(Answer {
-            status,
-            headers,
-            body,
-        })
-    }
-
-    /// Sends it and takes any success for an answer.
-    pub async fn done(self) -> Result<(), ProviderError> {
-        self.raw().await.map(|_| ())
-    }
-
-    async fn raw(self) -> Result<Answer<Vec<u8>>, ProviderError> {
-        let inner = Arc::clone(&self.client.inner);
-        let mut url = self.url?;
-        let mut credential = inner.credential.clone();
-        let mut renewals = 0;
-        let mut hops = 0;
-        let mut attempt = 1;
-        loop {
-            inner.usage.requests.fetch_add(1, Ordering::Relaxed);
-            if !self.safe {
-                inner.usage.changes.fetch_add(1, Ordering::Relaxed);
-            }
-            let mut request = inner
-                .http
-                .request(self.method.clone(), url.clone())
-                .timeout(TOTAL);
-            let own_host = url.origin() == inner.base.origin();
-            for (name, value) in inner.api.headers {
-                request = request.header(*name, *value);
-            }
-            if !self.headers.contains_key(ACCEPT)
-                && !inner.api.headers.iter().any(|(name, _)| *name == "accept")
-            {
-                request = request.header(ACCEPT, "application/json");
-            }
-            request = request.headers(self.headers.clone());
-            if let (true, Some(credential)) = (own_host, &credential) {
-                request = request.header(credential.header.clone(), credential.value.clone());
-            }
-            if let Some(body) = &self.body {
-                request = request.body(body.clone());
-            }
-            let outcome = match request.send().await {
-                Ok(response) => read(response, self.max_bytes, &inner.usage).await,
-                Err(error) => Err(Broken::from(&error)),
-            };
-            let answer = match outcome {
-                Ok(answer) => answer,
-                Err(broken) => {
-                    if !self.safe && broken.unsent {
-                        inner.usage.changed_nothing();
-                    }
-                    // A request that never left may be sent again whatever it does; one that did, only if it reads.
-                    if attempt < ATTEMPTS && broken.passing && (self.safe || broken.unsent) {
-                        tokio::time::sleep(backoff(attempt)).await;
-                        attempt += 1;
-                        continue;
-                    }
-                    return Err(broken.error);
-                }
-            };
-            let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
-            if status.is_success() || status == StatusCode::NOT_MODIFIED {
-                return Ok(answer);
-            }
-            if !self.safe && status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT {
-                inner.usage.changed_nothing();
-            }
-            if status.is_redirection() {
-                hops += 1;
-                url = next_hop(&inner, &url, &answer, self.safe && hops <= 3, self.download)?;
-                continue;
-            }
-            if status == StatusCode::UNAUTHORIZED
-                && let (Some(rejected), Some(used)) = (&inner.rejected, &credential)
-                && renewals < 2
-            {
-                credential = Some(rejected(used.version).await?);
-                renewals += 1;
-                continue;
-            }
-            let body = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
-            let failure = Failure {
-                status: answer.status,
-                headers: &answer.headers,
-                body: &body,
-            };
-            let error = (inner.api.classify)(&failure).unwrap_or_else(|| failure.by_status());
-            let Some(wait) = wait_before_retry(&error, &failure, attempt) else {
-                return Err(error);
-            };
-            if !self.safe || attempt >= ATTEMPTS {
-                return Err(error);
-            }
-            attempt += 1;
-            tokio::time::sleep(wait).await;
-        }
-    }
-}
-
-/// How long to wait before a refused read may be sent again; `None` when waiting does not help or takes too long.
-fn wait_before_retry(
-    error: &ProviderError,
-    failure: &Failure<'_>,
-    attempt: u32,
-) -> Option<Duration> {
-    let seconds = if let ProviderError::RateLimited { retry_after_s } = error {
-        *retry_after_s
-    } else if matches!(failure.status, 500 | 502..=504) {
-        match failure.retry_after_s() {
-            Some(seconds) => seconds,
-            None => return Some(backoff(attempt)),
-        }
-    } else {
-        return None;
-    };
-    (seconds <= PATIENCE_S).then(|| Duration::from_secs(seconds))
-}
-
-fn backoff(attempt: u32) -> Duration {
-    Duration::from_millis(100 << attempt.min(6))
-}
-
-fn next_hop(
-    inner: &Inner,
-    from: &Url,
-    answer: &Answer<Vec<u8>>,
-    allowed: bool,
-    download: bool,
-) -> Result<Url, ProviderError> {
-    let elsewhere = |what: &str| ProviderError::Unavailable {
-        reason: format!("redirected {what}"),
-    };
-    let target = answer
-        .headers
-        .get(LOCATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| from.join(text).ok())
-        .ok_or_else(|| elsewhere("to nowhere"))?;
-    let host = target.host_str().unwrap_or_default();
-    let own_host = target.origin() == inner.base.origin();
-    let download_host = download
-        && target.scheme() == "https"
-        && inner
-            .api
-            .download_hosts
-            .iter()
-            .any(|allowed| match allowed.strip_prefix('.') {
-                Some(domain) => host
-                    .strip_suffix(domain)
-                    .is_some_and(|rest| rest.ends_with('.')),
-                None => host == *allowed,
-            });
-    if allowed && (own_host || download_host) {
-        Ok(target)
-    } else {
-        Err(elsewhere(&format!(
-            "to {}",
-            text::clip(&text::printable(host), 80)
-        )))
-    }
-}
-
-/// A request that brought no whole answer.
-struct Broken {
-    error: ProviderError,
-    /// Nothing was sent.
-    unsent: bool,
-    /// It may go better the next time.
-    passing: bool,
-}
-
-impl From<&reqwest::Error> for Broken {
-    fn from(error: &reqwest::Error) -> Self {
-        if error.is_timeout() {
-            let unsent = error.is_connect();
-            return Self {
-                error: ProviderError::Timeout,
-                unsent,
-                passing: unsent,
-            };
-        }
-        let unsent = error.is_connect();
-        let reason = if unsent {
-            "it could not be reached"
-        } else {
-            "the connection broke off"
-        };
-        Self {
-            error: ProviderError::Unavailable {
-                reason: reason.to_owned(),
-            },
-            unsent,
-            passing: true,
-        }
-    }
-}
-
-async fn read(
-    mut response: reqwest::Response,
-    max_bytes: usize,
-    usage: &Usage,
-) -> Result<Answer<Vec<u8>>, Broken> {
-    let status = response.status().as_u16();
-    usage.status.store(u32::from(status), Ordering::Relaxed);
-    let headers = std::mem::take(response.headers_mut());
-    let mut body = Vec::new();
-    loop {
-        let chunk = match tokio::time::timeout(IDLE, response.chunk()).await {
-            Ok(Ok(Some(chunk))) => chunk,
-            Ok(Ok(None)) => break,
-            Ok(Err(error)) => {
-                return Err(Broken {
-                    unsent: false,
-                    ..Broken::from(&error)
-                });
-            }
-            Err(_) => {
-                return Err(Broken {
-                    error: ProviderError::Timeout,
-                    unsent: false,
-                    passing: false,
-                });
-            }
-        };
-        usage.bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-        if body.len() + chunk.len() > max_bytes {
-            return Err(Broken {
-                error: ProviderError::TooLarge { max_bytes },
-                unsent: false,
-                passing: false,
-            });
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(Answer {
-        status,
-        headers,
-        body,
-    })
 }

@@ -73,6 +73,9 @@ pub(super) async fn disconnect(
         Revoked::Unsupported => format!(
             "{name} offers no way to revoke the access from here; remove this app in your {name} settings."
         ),
+        Revoked::Key => {
+            format!("The key itself goes on working until you delete it in your {name} settings.")
+        }
         Revoked::No(reason) => format!(
             "The access could not be revoked: {reason}. Remove this app in your {name} settings."
         ),

@@ -48,6 +48,8 @@ struct Card {
     size: (usize, usize),
     disabled: bool,
     set_up: bool,
+    /// Open to everyone: there is nothing to connect.
+    open: bool,
     accounts: Vec<AccountStatus>,
 }
 
@@ -71,6 +73,7 @@ async fn list(State(web): State<Web>, SignedIn(caller): SignedIn) -> Result<Resp
             size: (integration.tools().count(), integration.blocks().count()),
             disabled: disabled.iter().any(|id| id == integration.id),
             set_up,
+            open: integration.open().is_some(),
             accounts: own.cloned().collect(),
         });
     }

@@ -19,6 +19,8 @@ struct Connections {
     page: Page,
     /// Integration, accounts that work, accounts that fail, accounts that wait for their person.
     sums: Vec<(&'static str, usize, usize, usize)>,
+    /// Integrations that are open to everyone.
+    open: Vec<&'static str>,
     rows: Vec<Row>,
 }
 
@@ -40,7 +42,10 @@ pub(in crate::web) async fn page(
     let mut accounts = web.connections.everybody(caller.org).await?;
     let people = web.auth.people(caller.org).await?;
     accounts.sort_by_key(|account| account.since);
-    let sums = integrations::ALL.iter().map(|one| {
+    let all = || integrations::ALL.iter().copied();
+    let open = all().filter(|one| one.open().is_some());
+    let closed = all().filter(|one| one.open().is_none());
+    let sums = closed.map(|one| {
         let count = |word: &str| {
             let of = accounts
                 .iter()
@@ -75,6 +80,7 @@ pub(in crate::web) async fn page(
     let page = Connections {
         page: Page::of(&web, Some(&caller)).at(Place::Health),
         sums,
+        open: open.map(|one| one.name).collect(),
         rows,
     };
     Ok(show(StatusCode::OK, &page))

@@ -10,10 +10,10 @@ use crate::audit::Actor;
 use crate::auth::Person;
 use crate::caller::Caller;
 use crate::calls::Switch;
-use crate::connect::{App, AppSource, Checked, pasted};
+use crate::connect::{App, AppSource, Checked, pasted, tenant};
 use crate::ids::UserId;
 use crate::integrations;
-use crate::kit::integration::{Integration, Scope};
+use crate::kit::integration::{ApiKey, Integration, Provider, Scope};
 use crate::rulebook::RulebookError;
 use crate::web::Web;
 use crate::web::error::Error;
@@ -34,6 +34,10 @@ struct Card {
     on: bool,
     toolsets: Vec<ToolsetSwitch>,
     apps: Vec<OAuthApp>,
+    /// What people can connect with by themselves.
+    keys: Vec<&'static ApiKey>,
+    /// Open to everyone: nobody connects anything.
+    open: bool,
     connected: Vec<String>,
     /// Who has an account that does not work.
     broken: Vec<String>,
@@ -57,6 +61,18 @@ struct OAuthApp {
     client_id: Option<String>,
     /// Set in the environment, which wins: nothing can be changed here.
     fixed: bool,
+    /// The directory whose accounts may sign in, where the provider has such.
+    tenant: Option<String>,
+    /// Words for several directories, and what they mean.
+    tenants: &'static [(&'static str, &'static str)],
+}
+
+fn tenants(provider: &'static Provider) -> &'static [(&'static str, &'static str)] {
+    let directory = provider
+        .auth
+        .oauth2()
+        .and_then(|oauth| oauth.directory.as_ref());
+    directory.map_or(&[], |directory| directory.tenants)
 }
 
 /// Every integration.
@@ -87,6 +103,8 @@ pub(in crate::web) async fn list(
                 redirect: web.links.callback(provider.id),
                 client_id,
                 fixed,
+                tenant: web.connections.tenant(caller.org, provider.id).await?,
+                tenants: tenants(provider),
             });
         }
         // An account that is not `connected` or merely switched off needs its person.
@@ -117,6 +135,12 @@ pub(in crate::web) async fn list(
                 })
                 .collect(),
             apps,
+            keys: integration
+                .providers
+                .iter()
+                .filter_map(|provider| provider.auth.key())
+                .collect(),
+            open: integration.open().is_some(),
             connected: named(&|user| of(true, user)),
             broken: named(&|user| of(false, user) && !of(true, user)),
             missing: named(&|user| !of(true, user) && !of(false, user)),
@@ -215,6 +239,45 @@ pub(in crate::web) async fn set_app(
         .set_app(by, caller.org, provider.id, &app)
         .await?;
     Ok(Redirect::to(&web.links.admin_integrations()).into_response())
+}
+
+/// Chooses the directory whose accounts may sign in through the stored app.
+pub(in crate::web) async fn set_tenant(
+    State(web): State<Web>,
+    Admin(caller): Admin,
+    Path(provider): Path<String>,
+    fields: Fields,
+) -> Result<Response, Error> {
+    fields.check(&web, &caller)?;
+    let (integration, provider) = integrations::provider(&provider).ok_or(Error::NotFound)?;
+    let directory = provider
+        .auth
+        .oauth2()
+        .and_then(|oauth| oauth.directory.as_ref());
+    let directory = directory.ok_or(Error::NotFound)?;
+    let Ok(chosen) = tenant(directory, fields.get("tenant")) else {
+        let said = "Write one of the words, the directory's id, or one of its domains.".to_owned();
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        return Ok(told(&web, &caller, status, integration, "bad", said));
+    };
+    let by = Actor::from(&caller);
+    let set = web
+        .connections
+        .set_tenant(by, caller.org, provider, &chosen)
+        .await?;
+    if set {
+        return Ok(Redirect::to(&web.links.admin_integrations()).into_response());
+    }
+    let said = "Save the app first; one that is set in the server's settings has its directory there, too.";
+    let status = StatusCode::CONFLICT;
+    Ok(told(
+        &web,
+        &caller,
+        status,
+        integration,
+        "bad",
+        said.to_owned(),
+    ))
 }
 
 /// Says whether the provider knows the app.

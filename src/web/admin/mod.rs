@@ -47,6 +47,10 @@ pub(super) fn routes() -> Router<Web> {
         )
         .route("/admin/integrations/{id}/app", post(integrations::set_app))
         .route(
+            "/admin/integrations/{id}/tenant",
+            post(integrations::set_tenant),
+        )
+        .route(
             "/admin/integrations/{id}/test",
             post(integrations::test_app),
         )

@@ -48,6 +48,8 @@ struct List {
     page: Page,
     query: String,
     groups: Vec<Group>,
+    /// Whether any of it goes through an account.
+    connected: bool,
     /// How many are shown, and of how many.
     shown: usize,
     all: usize,
@@ -99,13 +101,15 @@ async fn list(
             entries: vec![block::accounts_entry()],
         }],
     }];
-    let connected = |integration: &Integration| {
+    let offered = |integration: &Integration| {
         let of_tools = catalogue.tools.iter().map(|(of, _)| of.id);
         let of_blocks = catalogue.blocks.iter().map(|(of, _)| of.id);
         of_tools.chain(of_blocks).any(|id| id == integration.id)
     };
     let integrations = crate::integrations::ALL.iter().copied();
-    for integration in integrations.filter(|one| connected(one)) {
+    let mut connected = false;
+    for integration in integrations.filter(|one| offered(one)) {
+        connected |= integration.open().is_none();
         let mut sets = Vec::new();
         for set in integration.toolsets {
             let offered = |name: &str| catalogue.tools.iter().any(|(_, def)| def.name == name);
@@ -161,6 +165,7 @@ async fn list(
         query: search.q,
         shown: count(&all),
         all: number,
+        connected,
         groups: all,
     };
     Ok(show(StatusCode::OK, &shown))
@@ -235,22 +240,35 @@ async fn accounts(
 }
 
 /// The page for a tool or block that exists and is not this person's to use now.
-fn not_offered(web: &Web, caller: &Caller, title: &str, integration: &Integration) -> Response {
+fn not_offered(
+    web: &Web,
+    caller: &Caller,
+    title: &str,
+    integration: &'static Integration,
+) -> Response {
     let page = Page::of(web, Some(caller)).at(Place::Try);
+    let open = integration.open().is_some();
+    let connect = (
+        format!("Connect {}", integration.name),
+        web.links.connect(integration.id),
+    );
+    let others = ("What you can try".to_owned(), format!("{}try", page.base));
     let message = Message {
         title: format!("{title} is not available to you now"),
         tone: "bad",
-        lines: vec![format!(
-            "It needs a connected {} account with the right permissions, and your organization must allow it.",
-            integration.name
-        )],
-        actions: vec![
-            (
-                format!("Connect {}", integration.name),
-                web.links.connect(integration.id),
-            ),
-            ("What you can try".to_owned(), format!("{}try", page.base)),
-        ],
+        lines: vec![if open {
+            "Your organization does not allow it.".to_owned()
+        } else {
+            format!(
+                "It needs a connected {} account with the right permissions, and your organization must allow it.",
+                integration.name
+            )
+        }],
+        actions: if open {
+            vec![others]
+        } else {
+            vec![connect, others]
+        },
         close: false,
         page,
     };

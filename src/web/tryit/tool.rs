@@ -168,7 +168,9 @@ async fn asked_about(
         return None;
     }
     let mut arguments = waiting.arguments?;
-    arguments.insert("account".to_owned(), json!(waiting.row.account));
+    if def.account {
+        arguments.insert("account".to_owned(), json!(waiting.row.account));
+    }
     Some(arguments)
 }
 

@@ -181,11 +181,14 @@ async def pull(client: Client, uri: str, thread: str) -> Block:
     try:
         block = (await client.read_resource(uri, meta={"workbench-mcp/thread": thread})).contents[0]
     except MCPError as error:
-        # Expired, taken back at the provider, lacking a permission: whatever a person can mend comes with a link.
+        # Not connected, lacking a permission: whatever a person can mend comes with a link.
         if isinstance(error.data, dict) and "action_url" in error.data:
             raise NotConnected(error.data["message"], error.data["action_url"]) from error
         raise
     meta = block.meta or {}
+    # Expired or taken back at the provider: the block says so instead of showing what it once said.
+    if dead := meta.get("workbench-mcp/error"):
+        raise NotConnected(dead["message"], dead["action_url"])
     return Block(block.text, meta["workbench-mcp/fetched_at"], meta.get("workbench-mcp/version"))
 
 

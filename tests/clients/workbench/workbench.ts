@@ -153,20 +153,22 @@ async function choose(client: Client, say: (line: string) => void): Promise<stri
 
 /** Reads a block into a thread. The thread id ends up in the server's audit log, so that its story can be told. */
 async function pull(client: Client, uri: string, thread: string) {
-  try {
-    const { contents } = await client.readResource({ uri, _meta: { "workbench-mcp/thread": thread } });
-    const [block] = contents;
-    return {
-      text: "text" in block ? block.text : "",
-      fetchedAt: String(block._meta?.["workbench-mcp/fetched_at"]),
-      // What the system itself says of the record's state; equal versions are equal records.
-      version: block._meta?.["workbench-mcp/version"],
-    };
-  } catch (error) {
-    // Expired, taken back at the provider, lacking a permission: whatever a person can mend comes with a link.
+  const read = client.readResource({ uri, _meta: { "workbench-mcp/thread": thread } });
+  const { contents } = await read.catch((error: unknown) => {
+    // Not connected, lacking a permission: whatever a person can mend comes with a link.
     const data = error instanceof ProtocolError ? (error.data as Record<string, string> | undefined) : undefined;
     throw data?.action_url ? new NotConnected(data.message, data.action_url) : error;
-  }
+  });
+  const [block] = contents;
+  // Expired or taken back at the provider: the block says so instead of showing what it once said.
+  const dead = block._meta?.["workbench-mcp/error"] as Record<string, string> | undefined;
+  if (dead) throw new NotConnected(dead.message, dead.action_url);
+  return {
+    text: "text" in block ? block.text : "",
+    fetchedAt: String(block._meta?.["workbench-mcp/fetched_at"]),
+    // What the system itself says of the record's state; equal versions are equal records.
+    version: block._meta?.["workbench-mcp/version"],
+  };
 }
 
 /** What one person's thread needs from the server, from nothing to a block that is read again in the next turn. */

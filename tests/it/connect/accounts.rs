@@ -124,11 +124,7 @@ async fn what_was_synced_outlives_a_disconnect_that_keeps_it() {
         assert!(world.report("github").grants[0].revoked);
         // The credential is gone; until it is connected again nothing answers, and the block says why.
         let read = alice.mcp.read(docs).await;
-        assert_eq!(
-            read.body["error"]["data"]["code"], "reauth_required",
-            "{}",
-            read.body
-        );
+        assert_eq!(read.code(), "reauth_required", "{}", read.body);
         assert_eq!(alice.mcp.status("github").await.0, "Expired");
         let page = alice.browser.get(path("")).await;
         assert!(page.text.contains("kept what was synced"), "{}", page.text);

@@ -3,8 +3,10 @@
 
 mod accounts;
 mod attacks;
+mod keys;
 mod life;
 mod pages;
+mod products;
 
 use std::time::Duration;
 
@@ -13,5 +15,5 @@ use serde_json::json;
 use url::Url;
 use workbench_mcp::sandbox::{Command, Fault, Place};
 
-use crate::harness::app::{Person, TestApp, World, still, until};
+use crate::harness::app::{Person, TestApp, World, for_each_world, still, until};
 use crate::harness::http::{Browser, Page};

@@ -22,10 +22,12 @@ use workbench_mcp::connect::Connections;
 use workbench_mcp::ids::OrgId;
 use workbench_mcp::integrations;
 use workbench_mcp::rulebook::Rulebook;
+use workbench_mcp::sandbox::fixtures::Exchange;
 use workbench_mcp::sandbox::{
     Command, Control, Fault, Mode, Options, Place, Report, Sandbox, Settings, Tokens,
 };
 use workbench_mcp::store::{ConnectionRow, Store, UserRow};
+use workbench_mcp::tracking::MailTracking;
 use workbench_mcp::vault;
 
 use super::database::{Database, sqlite};
@@ -74,18 +76,24 @@ pub struct World {
 impl World {
     /// Time stands still at [`NOW`] until the test moves it.
     pub async fn still(database: Database) -> Self {
-        Self::new(database, Clock::manual(NOW)).await
+        Self::new(database, Clock::manual(NOW), Mode::Relaxed).await
+    }
+
+    /// As [`World::still`], with a provider that knows exactly these exchanges and each as often as it is listed.
+    pub async fn strict(database: Database, provider: &'static str, book: Vec<Exchange>) -> Self {
+        let book = Mode::Strict(BTreeMap::from([(provider, book)]));
+        Self::new(database, Clock::manual(NOW), book).await
     }
 
     /// Time runs.
     pub async fn running(database: Database) -> Self {
-        Self::new(database, Clock::System).await
+        Self::new(database, Clock::System, Mode::Relaxed).await
     }
 
-    async fn new(database: Database, clock: Clock) -> Self {
+    async fn new(database: Database, clock: Clock, mode: Mode) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let options = Options {
-            mode: Mode::Relaxed,
+            mode,
             clock: clock.clone(),
             ..Options::default()
         };
@@ -117,6 +125,10 @@ impl World {
         for provider in providers {
             let id = provider.id.to_ascii_uppercase();
             let base = self.sandbox.base(provider.id).to_string();
+            if provider.auth.open().is_some() {
+                settings.insert(format!("WORKBENCH_PROVIDER_{id}_API_URL"), base);
+                continue;
+            }
             for (name, value) in [
                 (format!("WORKBENCH_PROVIDER_{id}_API_URL"), base.clone()),
                 (format!("WORKBENCH_PROVIDER_{id}_AUTH_URL"), base),
@@ -149,6 +161,7 @@ impl World {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let rulebook = app.rulebook.clone();
+        let tracking = app.tracking.clone();
         let (store, auth, audit, connections, org) = (
             app.store.clone(),
             app.auth.clone(),
@@ -167,6 +180,7 @@ impl World {
             audit,
             connections,
             rulebook,
+            tracking,
             org,
             stop,
             serving,
@@ -233,6 +247,7 @@ pub struct TestApp {
     pub audit: AuditLog,
     pub connections: Connections,
     pub rulebook: Rulebook,
+    pub tracking: MailTracking,
     pub org: OrgId,
     stop: CancellationToken,
     serving: JoinHandle<()>,

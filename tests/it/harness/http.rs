@@ -7,6 +7,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, COOKIE, HeaderMap, LOCATION, ORIGIN,
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
+use workbench_mcp::integrations;
 
 /// The revision that tests speak.
 pub const PROTOCOL: &str = "2026-07-28";
@@ -40,6 +41,15 @@ impl Page {
     pub fn field(&self, name: &str) -> String {
         between(&self.text, &format!("name=\"{name}\" value=\""), "\"")
             .unwrap_or_else(|| panic!("no {name} at {}: {}", self.url, self.text))
+    }
+}
+
+impl Page {
+    /// What stands in the text field of this name.
+    pub fn field_value(&self, name: &str) -> String {
+        let field = between(&self.text, &format!(" name=\"{name}\" "), ">");
+        let value = field.and_then(|field| between(&field, " value=\"", "\""));
+        value.unwrap_or_else(|| panic!("no {name} at {}: {}", self.url, self.text))
     }
 }
 
@@ -166,15 +176,15 @@ impl Reply {
         items.as_array().unwrap_or_else(|| panic!("{}", self.body))
     }
 
-    /// The failure, of a tool or of the protocol.
+    /// The failure, of a tool, of a block whose connection is dead, or of the protocol.
     pub fn error(&self) -> &Value {
         let of_tool = &self.body["result"]["structuredContent"]["error"];
+        let of_block = &self.body["result"]["contents"][0]["_meta"]["workbench-mcp/error"];
         let of_protocol = &self.body["error"]["data"];
-        if of_tool.is_null() {
-            of_protocol
-        } else {
-            of_tool
-        }
+        [of_tool, of_block]
+            .into_iter()
+            .find(|error| !error.is_null())
+            .unwrap_or(of_protocol)
     }
 
     /// `ok`, or the stable code of the failure.
@@ -271,8 +281,15 @@ impl McpClient {
         serde_json::from_value(values.clone()).unwrap_or_else(|_| panic!("{}", reply.body))
     }
 
-    /// The names of all tools.
+    /// The names of the tools that go through an account. Those that are open to everyone are listed for all.
     pub async fn tools(&self) -> Vec<String> {
+        let mut names = self.all_tools().await;
+        names.retain(|name| integrations::tool(name).is_none_or(|(_, def)| def.account));
+        names
+    }
+
+    /// The names of all tools.
+    pub async fn all_tools(&self) -> Vec<String> {
         let mut names = Vec::new();
         let mut params = json!({});
         loop {
@@ -292,8 +309,20 @@ impl McpClient {
         }
     }
 
-    /// The names of all blocks.
+    /// The names of the blocks that go through an account.
     pub async fn blocks(&self) -> Vec<String> {
+        let mut names = self.all_blocks().await;
+        let open = integrations::ALL.iter().filter(|one| one.open().is_some());
+        let open: Vec<&str> = open
+            .flat_map(|one| one.blocks())
+            .map(|block| block.name)
+            .collect();
+        names.retain(|name| !open.contains(&name.as_str()));
+        names
+    }
+
+    /// The names of all blocks.
+    pub async fn all_blocks(&self) -> Vec<String> {
         let reply = self.request("resources/templates/list", json!({})).await;
         let templates = &reply.body["result"]["resourceTemplates"];
         let templates = templates

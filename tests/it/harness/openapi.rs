@@ -80,17 +80,18 @@ impl Description {
     /// The operation with the most specific template: a fixed part is preferred to a parameter, the first part first.
     fn operation(&self, request: &Request) -> Option<&Operation> {
         let path: Vec<&str> = request.path.split('/').collect();
-        let fits =
-            |operation: &&Operation| {
-                operation.method == request.method
-                    && operation.template.len() == path.len()
-                    && operation.template.iter().zip(&path).all(|(part, found)| {
-                        part == found || (is_parameter(part) && !found.is_empty())
-                    })
-            };
+        let fits = |operation: &&Operation| {
+            operation.method == request.method
+                && operation.template.len() == path.len()
+                && operation
+                    .template
+                    .iter()
+                    .zip(&path)
+                    .all(|(part, found)| part == found || value_of(part, found).is_some())
+        };
         self.operations.iter().filter(fits).min_by_key(|operation| {
             let parts = operation.template.iter();
-            parts.map(|part| is_parameter(part)).collect::<Vec<_>>()
+            parts.map(|part| part.contains('{')).collect::<Vec<_>>()
         })
     }
 
@@ -105,16 +106,12 @@ impl Description {
             let name = parameter["name"].as_str().expect("a parameter's name");
             let given = match parameter["in"].as_str() {
                 Some("path") => {
-                    let place = operation
-                        .template
-                        .iter()
-                        .position(|part| *part == format!("{{{name}}}"));
-                    let part = request
-                        .path
-                        .split('/')
-                        .nth(place.expect("in the template"))
-                        .expect("a path of the template's length");
-                    Some(percent_decode_str(part).decode_utf8_lossy().into_owned())
+                    let parts = operation.template.iter().zip(request.path.split('/'));
+                    let value = parts
+                        .filter(|(part, _)| part.contains(&format!("{{{name}}}")))
+                        .find_map(|(part, found)| value_of(part, found))
+                        .expect("in the template");
+                    Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
                 }
                 Some("query") => {
                     known.push(name);
@@ -168,7 +165,12 @@ impl Description {
             .into_iter()
             .find(|kind| kinds.contains_key(*kind));
         let Some(kind) = kind else {
-            return vec!["the operation takes neither JSON nor a form".to_owned()];
+            // Bytes of a file: there is nothing to compare them with.
+            return if kinds.contains_key("*/*") || kinds.contains_key("application/octet-stream") {
+                Vec::new()
+            } else {
+                vec!["the operation takes neither JSON nor a form".to_owned()]
+            };
         };
         let schema = below(&below(&content, kind), "schema");
         let mut complaints = self.violations(&schema, body);
@@ -213,7 +215,7 @@ impl Description {
         };
         let content = below(&self.resolved(&below(&responses, &name)), "content");
         let kinds = self.at(&content);
-        let empty = response.body.is_none() && response.text.is_none();
+        let empty = response.body.is_none() && response.text.is_none() && response.base64.is_none();
         if kinds.is_null() {
             return if empty || !(200..300).contains(&status) {
                 Vec::new()
@@ -312,8 +314,12 @@ const FRAGMENT: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
     .add(b'{')
     .add(b'}');
 
-fn is_parameter(part: &str) -> bool {
-    part.starts_with('{') && part.ends_with('}')
+/// What stands in `found` for the parameter of a part such as `{id}`, `{name}:` or `search(q='{q}')`.
+fn value_of<'a>(part: &str, found: &'a str) -> Option<&'a str> {
+    let (before, rest) = part.split_once('{')?;
+    let (_, after) = rest.split_once('}')?;
+    let value = found.strip_prefix(before)?.strip_suffix(after)?;
+    (!value.is_empty()).then_some(value)
 }
 
 /// The JSON pointer of `name` in what `pointer` names (RFC 6901 §3).
@@ -411,6 +417,16 @@ mod tests {
         description()
             .complaints(&exchange)
             .unwrap_or_else(|| vec!["no such operation".to_owned()])
+    }
+
+    #[test]
+    fn a_parameter_may_be_a_part_of_a_part() {
+        assert_eq!(value_of("{id}", "7"), Some("7"));
+        assert_eq!(value_of("{name}:", "a.docx:"), Some("a.docx"));
+        assert_eq!(value_of("search(q='{q}')", "search(q='x')"), Some("x"));
+        assert_eq!(value_of("{name}:", "a.docx"), None);
+        assert_eq!(value_of("{id}", ""), None);
+        assert_eq!(value_of("id", "id"), None);
     }
 
     #[test]

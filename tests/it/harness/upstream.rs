@@ -7,6 +7,8 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{Method, Response, Uri};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::fixtures::Exchange;
@@ -63,12 +65,22 @@ async fn answer(
     uri: Uri,
     body: Bytes,
 ) -> Response<Body> {
-    let query: BTreeMap<String, String> =
-        url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
-            .into_owned()
-            .collect();
-    let body: Option<Value> =
-        (!body.is_empty()).then(|| serde_json::from_slice(&body).unwrap_or(Value::Null));
+    let asked = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    // The values of a repeated parameter joined by commas; a fixture may also name the last one alone.
+    let mut query: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in asked.clone() {
+        query
+            .entry(name.into_owned())
+            .and_modify(|before| *before = format!("{before},{value}"))
+            .or_insert_with(|| value.clone().into_owned());
+    }
+    let last: BTreeMap<String, String> = asked.into_owned().collect();
+    let body: Option<Value> = (!body.is_empty()).then(|| {
+        serde_json::from_slice(&body).unwrap_or_else(|_| match std::str::from_utf8(&body) {
+            Ok(text) => text.into(),
+            Err(_) => format!("base64:{}", STANDARD.encode(&body)).into(),
+        })
+    });
     let mut book = state.lock().unwrap();
     // The least used of those that fit, so that the same request may be answered differently the second time.
     let found = book
@@ -78,7 +90,7 @@ async fn answer(
             let request = &exchange.request;
             request.method == method.as_str()
                 && request.path == uri.path()
-                && request.query == query
+                && (request.query == query || request.query == last)
                 && request.body == body
         })
         .min_by_key(|(_, used)| *used);
@@ -101,6 +113,11 @@ async fn answer(
             response.body(Body::from(json.to_string())).unwrap()
         }
         (None, Some(text)) => response.body(Body::from(text.clone())).unwrap(),
-        (None, None) => response.body(Body::empty()).unwrap(),
+        (None, None) => {
+            let bytes = exchange.response.base64.as_deref().unwrap_or_default();
+            response
+                .body(Body::from(STANDARD.decode(bytes).unwrap()))
+                .unwrap()
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The MCP face, over HTTP and against the real wiring.
 
+mod blocks;
 mod publishing;
 mod rig;
 mod sessions;

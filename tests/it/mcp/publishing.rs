@@ -44,8 +44,8 @@ fn every_tool_is_small_plain_and_honest() {
                 wrong("takes anything".to_owned());
             }
             let properties = input["properties"].as_object().unwrap();
-            if !properties.contains_key("account") {
-                wrong("has no `account`".to_owned());
+            if properties.contains_key("account") != def.account {
+                wrong("`account` is for tools that go through one, all of them".to_owned());
             }
             if properties.contains_key("dry_run") == def.effect.is_read() {
                 wrong("`dry_run` is for writes, all of them".to_owned());

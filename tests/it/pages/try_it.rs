@@ -154,8 +154,8 @@ async fn the_list_is_what_clients_are_told() {
         .map(|rest| rest.split('"').next().unwrap().to_owned())
         .collect();
     listed.sort();
-    let mut told = alice.mcp.tools().await;
-    let blocks = alice.mcp.blocks().await.into_iter();
+    let mut told = alice.mcp.all_tools().await;
+    let blocks = alice.mcp.all_blocks().await.into_iter();
     told.extend(blocks.map(|name| format!("blocks/{name}")));
     told.push("blocks/workbench_accounts".to_owned());
     told.sort();

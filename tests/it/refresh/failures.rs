@@ -35,6 +35,13 @@ async fn a_grant_that_is_gone_expires_at_once() {
     let read = alice.mcp.read(block).await;
     assert_eq!(read.code(), "reauth_required");
     assert_eq!(read.error()["action_url"], link);
+    // A conversation that keeps the block shows why it says nothing, and never the old text.
+    let shown = &read.body["result"]["contents"][0];
+    assert!(
+        shown["text"].as_str().unwrap().contains(link.as_str()),
+        "{shown}"
+    );
+    assert_eq!(shown["_meta"]["workbench-mcp/untrusted"], false);
     let (status, reason) = alice.mcp.status("github").await;
     assert_eq!(
         (status.as_str(), reason.as_str()),
@@ -321,4 +328,32 @@ async fn tokens_of_another_account_are_not_taken() {
     world.advance(Duration::from_mins(2));
     let right = alice.mcp.call("hubspot_get_account", json!({})).await;
     assert_eq!(right.items()[0]["id"], "4711");
+}
+
+#[tokio::test]
+async fn a_week_of_an_app_in_testing_is_told_apart() {
+    const DAY: Duration = Duration::from_hours(24);
+    for (age, reason, words) in [
+        (
+            7 * DAY,
+            "app_unpublished",
+            "ask an admin to publish the app's consent screen",
+        ),
+        (2 * DAY, "revoked", "the provider took the access back"),
+    ] {
+        let (world, app) = still().await;
+        let alice = app.person("alice@example.test").await;
+        alice.connect("google", "alice@example.test").await;
+        world.tell("google", Command::Revoke { account: None });
+        world.advance(age);
+        let refused = alice.mcp.call("google_get_profile", json!({})).await;
+        assert_eq!(refused.code(), "reauth_required", "{}", refused.body);
+        let row = app.row(&alice).await;
+        assert_eq!(
+            (row.status, row.reason.as_deref()),
+            (Status::Expired, Some(reason))
+        );
+        let (_, told) = alice.mcp.status("google").await;
+        assert!(told.contains(words), "{told}");
+    }
 }

@@ -96,7 +96,8 @@ impl Asker {
     }
 }
 
-/// An address of this block at an account that nobody has.
+/// An address of this block that leads to no provider: at an account that nobody has; where there are no accounts, of
+/// something that has no such name.
 fn address(subject: &Subject) -> String {
     let block = subject
         .integration
@@ -110,6 +111,7 @@ fn address(subject: &Subject) -> String {
         address.push_str(match variable {
             "account" => "nobody",
             many if many.starts_with('/') => "/a",
+            _ if subject.integration.open().is_some() => "!",
             _ => "1",
         });
         rest = after;

@@ -1,0 +1,150 @@
+//! Toolset "Calendar".
+
+mod availability;
+mod blocks;
+mod events;
+mod merge;
+pub(super) mod model;
+mod respond;
+pub(super) mod rows;
+mod rule;
+mod save;
+mod series;
+mod slots;
+mod sync;
+mod times;
+
+use model::{Event, Place, Places};
+
+use super::asks::seen;
+use crate::kit::block::BlockDef;
+use crate::kit::error::{ProviderError, ToolError};
+use crate::kit::integration::Toolset;
+use crate::kit::text;
+use crate::kit::tool::{Cx, ToolDef};
+
+pub(super) use rows::place_item;
+
+pub(super) const TOOLSET: Toolset = Toolset {
+    id: "calendar",
+    title: "Calendar",
+    tools: &[
+        ToolDef::of::<events::ListEvents>(),
+        ToolDef::of::<availability::FindAvailability>(),
+        ToolDef::of::<save::SaveEvent>(),
+        ToolDef::of::<respond::RespondEvent>(),
+    ],
+    blocks: &[
+        BlockDef::of::<blocks::DayBlock>(),
+        BlockDef::of::<blocks::EventBlock>(),
+    ],
+};
+
+/// The word that Google takes for the person's own calendar.
+const PRIMARY: &str = "primary";
+/// Calendars of one page; nobody has many more.
+const PAGE: u32 = 250;
+
+/// All calendars of the person.
+pub(super) async fn list(cx: &Cx) -> Result<Vec<Place>, ProviderError> {
+    const PAGES: usize = 4;
+    let mut all = Vec::new();
+    let mut token: Option<String> = None;
+    for _ in 0..PAGES {
+        let request = cx
+            .api
+            .get(&["calendar", "v3", "users", "me", "calendarList"]);
+        let request = request.query("maxResults", PAGE);
+        let page: Places = request.query_opt("pageToken", token).send().await?;
+        all.extend(page.items);
+        token = page.next_page_token;
+        if token.is_none() {
+            break;
+        }
+    }
+    Ok(all)
+}
+
+/// A path below a calendar.
+fn below<'a>(calendar: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
+    let mut path = vec!["calendar", "v3", "calendars", calendar];
+    path.extend(rest);
+    path
+}
+
+/// The ids of the calendars that these words name: ids, names, `primary`, or `all` for those that the person shows.
+async fn resolve(cx: &Cx, argument: &str, names: &[String]) -> Result<Vec<String>, ToolError> {
+    if names.is_empty() {
+        return Ok(vec![PRIMARY.to_owned()]);
+    }
+    let is_id = |name: &String| name.contains('@') || name == PRIMARY;
+    if names.iter().all(is_id) {
+        return Ok(names.to_vec());
+    }
+    let known = list(cx).await?;
+    let id = |place: &Place| {
+        if place.primary {
+            PRIMARY.to_owned()
+        } else {
+            place.id.clone()
+        }
+    };
+    let mut ids: Vec<String> = Vec::new();
+    for name in names {
+        if name == "all" {
+            ids.extend(
+                known
+                    .iter()
+                    .filter(|own| own.selected || own.primary)
+                    .map(id),
+            );
+        } else if is_id(name) {
+            ids.push(name.clone());
+        } else {
+            let found = known
+                .iter()
+                .find(|own| own.name().eq_ignore_ascii_case(name));
+            let Some(found) = found else {
+                let have: Vec<&str> = known.iter().map(Place::name).collect();
+                return Err(ToolError::NotFound(format!(
+                    "`{argument}`: there is no calendar `{}`; there are {}",
+                    text::clip(&text::printable(name), 80),
+                    text::clip(&have.join(", "), 400)
+                )));
+            };
+            ids.push(id(found));
+        }
+    }
+    let mut seen = Vec::new();
+    ids.retain(|id| {
+        let is_new = !seen.contains(id);
+        seen.push(id.clone());
+        is_new
+    });
+    Ok(ids)
+}
+
+/// The id of one calendar; empty is the person's own.
+async fn resolve_one(cx: &Cx, name: &str) -> Result<String, ToolError> {
+    let name = match name.trim() {
+        "" => PRIMARY,
+        given => given,
+    };
+    if name == "all" {
+        return Err(ToolError::Invalid(
+            "`calendar` must be one calendar".to_owned(),
+        ));
+    }
+    let ids = resolve(cx, "calendar", &[name.to_owned()]).await?;
+    Ok(ids.into_iter().next().unwrap_or_else(|| PRIMARY.to_owned()))
+}
+
+/// One event.
+async fn event(cx: &Cx, calendar: &str, id: &str) -> Result<Event, ToolError> {
+    let request = cx.api.get(&below(calendar, &["events", id]));
+    let event: Event = seen(cx, &format!("event {id}"), request.send().await)?;
+    if event.status == "cancelled" {
+        return Err(ToolError::NotFound(format!("event {id} is cancelled")));
+    }
+    Ok(event)
+}
