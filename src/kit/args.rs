@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::error::ToolError;
+
 /// How many records to return: `1..=MAX`, `DEFAULT` when left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit<const DEFAULT: u32, const MAX: u32>(u32);
@@ -61,9 +63,20 @@ impl Cursor {
         Self(serde_json::to_string(state).unwrap_or_default())
     }
 
-    /// Reads what [`Cursor::of`] wrote; `None` when it holds something else.
-    pub fn read<T: for<'de> Deserialize<'de>>(&self) -> Option<T> {
-        serde_json::from_str(&self.0).ok()
+    /// Reads what [`Cursor::of`] wrote.
+    ///
+    /// # Errors
+    /// [`Cursor::foreign`] when it holds something else.
+    pub fn read<T: for<'de> Deserialize<'de>>(&self) -> Result<T, ToolError> {
+        serde_json::from_str(&self.0).map_err(|_| Self::foreign())
+    }
+
+    /// The refusal of a cursor that does not fit the tool or its other arguments.
+    pub fn foreign() -> ToolError {
+        ToolError::Invalid(
+            "`cursor` is not one that this tool gave for these arguments; leave it out to start over"
+                .to_owned(),
+        )
     }
 }
 

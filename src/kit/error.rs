@@ -78,7 +78,7 @@ pub enum ProviderError {
     #[error("the provider no longer accepts this connection")]
     Unauthorized,
     /// The grant lacks scopes; empty when the provider does not say which.
-    #[error("the connection lacks a permission: {}", .missing.join(", "))]
+    #[error("the connection lacks a permission{}{}", if .missing.is_empty() { "" } else { ": " }, .missing.join(", "))]
     InsufficientScope {
         /// The scopes the provider asked for, in its own words.
         missing: Vec<String>,
@@ -180,6 +180,20 @@ impl ProviderError {
             Self::Unavailable { .. } | Self::TooLarge { .. } => Code::UpstreamUnavailable,
             Self::Timeout => Code::Timeout,
         }
+    }
+
+    /// Whether it is about one record: a part of an answer may be missing for it without the rest being worth nothing. A
+    /// dead connection, a limit or an outage is told as what it is.
+    pub const fn is_partial(&self) -> bool {
+        matches!(
+            self,
+            Self::NotFound
+                | Self::Forbidden { .. }
+                | Self::InsufficientScope { .. }
+                | Self::TooLarge { .. }
+                | Self::Conflict { .. }
+                | Self::Invalid { .. }
+        )
     }
 }
 

@@ -324,6 +324,28 @@ pub struct Scope {
     pub optional: bool,
 }
 
+impl Scope {
+    /// A scope that connecting makes no sense without.
+    #[must_use]
+    pub const fn needed(name: &'static str, why: &'static str) -> Self {
+        Self {
+            name,
+            why,
+            optional: false,
+        }
+    }
+
+    /// A scope that a person may leave out; what needs it then does not work.
+    #[must_use]
+    pub const fn optional(name: &'static str, why: &'static str) -> Self {
+        Self {
+            name,
+            why,
+            optional: true,
+        }
+    }
+}
+
 /// How the client proves itself at the token endpoint (RFC 6749 §2.3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientAuth {

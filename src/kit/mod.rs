@@ -22,6 +22,7 @@ pub mod text;
 pub mod tool;
 pub mod tracking;
 pub mod uri;
+pub mod zone;
 
 // Integrations name nothing of this crate but `kit`, and need these two values of the layers below.
 pub use crate::clock::Timestamp;

@@ -268,10 +268,10 @@ mod tests {
         clock.advance(Duration::from_secs(5));
         assert_eq!(lane.advance(clock.now()), None);
         assert_eq!(gone(&mut places), [0]);
-        lane.shut(Duration::from_secs(60), clock.now());
+        lane.shut(Duration::from_mins(1), clock.now());
         lane.shut(Duration::from_secs(1), clock.now());
         let refused = lane.join(person(&clock), clock.now()).err();
-        assert_eq!(refused, Some(Duration::from_secs(60)));
+        assert_eq!(refused, Some(Duration::from_mins(1)));
     }
 
     #[test]

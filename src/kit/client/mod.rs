@@ -11,7 +11,7 @@ mod request;
 mod shared;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use futures_util::future::BoxFuture;
 use http::header::AUTHORIZATION;
@@ -27,6 +27,7 @@ pub use shared::Shared;
 use super::error::ProviderError;
 use super::integration::{Api, CredentialIn, is_listed};
 use super::text;
+use crate::clock::Timestamp;
 use crate::ids::UserId;
 
 /// Largest answer read, in bytes after decompression, unless a request says otherwise.
@@ -71,13 +72,27 @@ pub type Rejected = Arc<
 >;
 
 /// What a call has used so far, for the audit log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Usage {
     requests: AtomicU32,
     bytes: AtomicU64,
     status: AtomicU32,
     /// Requests that do not only read, less those that certainly changed nothing.
     changes: AtomicU32,
+    /// When the oldest kept answer that was used was fetched, in microseconds.
+    oldest: AtomicI64,
+}
+
+impl Default for Usage {
+    fn default() -> Self {
+        Self {
+            requests: AtomicU32::default(),
+            bytes: AtomicU64::default(),
+            status: AtomicU32::default(),
+            changes: AtomicU32::default(),
+            oldest: AtomicI64::new(i64::MAX),
+        }
+    }
 }
 
 impl Usage {
@@ -95,6 +110,16 @@ impl Usage {
     /// refuse it outright (a status of 400 to 499 other than 408). True while such a request is under way.
     pub fn may_have_changed(&self) -> bool {
         self.changes.load(Ordering::Relaxed) > 0
+    }
+
+    /// Since when the oldest answer was kept that was used without asking; `None` when all was asked.
+    pub fn oldest_kept(&self) -> Option<Timestamp> {
+        let oldest = self.oldest.load(Ordering::Relaxed);
+        (oldest != i64::MAX).then(|| Timestamp::from_micros(oldest))
+    }
+
+    fn used_kept(&self, since: Timestamp) {
+        self.oldest.fetch_min(since.micros(), Ordering::Relaxed);
     }
 
     fn changed_nothing(&self) {
@@ -181,6 +206,11 @@ impl ProviderClient {
     /// What was used so far.
     pub fn usage(&self) -> &Usage {
         &self.inner.usage
+    }
+
+    /// What a refusal means: what the provider's own rule says of it, else what its status does.
+    pub fn refusal(&self, failure: &Failure<'_>) -> ProviderError {
+        (self.inner.api.classify)(failure).unwrap_or_else(|| failure.by_status())
     }
 
     /// The same client at another of the provider's hosts ([`Api::hosts`]).

@@ -229,8 +229,16 @@ impl Request {
             None => self.exchange().boxed(),
             Some(shared) => {
                 let (host, asked) = (self.client.host, self.asked());
+                let inner = Arc::clone(&self.client.inner);
                 let fetch = self.exchange().boxed();
-                async move { shared.answer(host, asked, fetch).await }.boxed()
+                async move {
+                    let (answer, kept_since) = shared.answer(host, asked, fetch).await?;
+                    if let Some(since) = kept_since {
+                        inner.usage.used_kept(since);
+                    }
+                    Ok(answer)
+                }
+                .boxed()
             }
         }
     }
@@ -330,7 +338,7 @@ impl Request {
                 headers: &answer.headers,
                 body: &body,
             };
-            let error = (inner.api.classify)(&failure).unwrap_or_else(|| failure.by_status());
+            let error = self.client.refusal(&failure);
             if let Some(seconds) = self.client.held_back(&error, &failure) {
                 if !self.safe || seconds > PATIENCE_S || attempt >= ATTEMPTS {
                     return Err(error);

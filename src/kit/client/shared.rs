@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, WeakShared};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use url::Url;
 
 use super::Answer;
@@ -19,8 +20,12 @@ use crate::kit::integration::{HostRule, Open};
 
 /// How many bytes of answers are kept at most.
 const KEPT_BYTES: u64 = 64 * 1024 * 1024;
+/// Shorter than this nobody waits.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 /// With more entries than this, flights that ended are forgotten.
 const MOST_FLIGHTS: usize = 1_024;
+/// The longest that a host's own word keeps everybody waiting.
+const LONGEST_SHUT: Duration = Duration::from_mins(15);
 
 /// An answer as several requests share it.
 type Fetched = Result<Arc<Answer<Vec<u8>>>, ProviderError>;
@@ -50,6 +55,7 @@ struct Host {
 #[derive(Clone)]
 struct Kept {
     answer: Arc<Answer<Vec<u8>>>,
+    fetched_at: Timestamp,
     until: Timestamp,
 }
 
@@ -112,7 +118,7 @@ impl Shared {
                 return Err(limited(next.unwrap_or_default()));
             }
             // Everybody who waits looks when the next turn comes, and whoever looks first lets the right one go.
-            let pause = next.unwrap_or(left).clamp(Duration::from_millis(1), left);
+            let pause = pause(next, left);
             if let Ok(Ok(())) = tokio::time::timeout(pause, &mut go).await {
                 leaving.ticket = None;
                 return Ok(());
@@ -120,11 +126,12 @@ impl Shared {
         }
     }
 
-    /// Everybody waits for so long before asking this host again.
+    /// Everybody waits for so long before asking this host again, at most [`LONGEST_SHUT`]: then it is asked once more.
     pub(super) fn slow_down(&self, host: &str, seconds: u64) {
         if let Ok(host) = self.host(host) {
             let now = self.inner.clock.now();
-            host.lane().shut(Duration::from_secs(seconds), now);
+            let time = Duration::from_secs(seconds).min(LONGEST_SHUT);
+            host.lane().shut(time, now);
         }
     }
 
@@ -142,19 +149,19 @@ impl Shared {
         url
     }
 
-    /// The answer that is kept for `asked`, that of the same request under way, or that of `fetch`.
+    /// The answer that is kept for `asked`, with the time since when, that of the same request under way, or that of `fetch`.
     pub(super) async fn answer(
         &self,
         host: &str,
         asked: String,
         fetch: impl Future<Output = Result<Answer<Vec<u8>>, ProviderError>> + Send + 'static,
-    ) -> Result<Answer<Vec<u8>>, ProviderError> {
+    ) -> Result<(Answer<Vec<u8>>, Option<Timestamp>), ProviderError> {
         let keep = self.host(host)?.rule.keep;
         let asked: Arc<str> = asked.into();
         let now = self.inner.clock.now();
         if let Some(kept) = self.inner.answers.get(&asked) {
             if kept.until > now {
-                return Ok(Answer::clone(&kept.answer));
+                return Ok((Answer::clone(&kept.answer), Some(kept.fetched_at)));
             }
             self.inner.answers.invalidate(&asked);
         }
@@ -167,10 +174,14 @@ impl Shared {
                 let (shared, key) = (self.clone(), Arc::clone(&asked));
                 let flight = async move {
                     let fetched = fetch.await.map(Arc::new);
-                    if let Ok(answer) = &fetched {
+                    if let Ok(answer) = &fetched
+                        && is_sound(answer)
+                    {
+                        let now = shared.inner.clock.now();
                         let kept = Kept {
                             answer: Arc::clone(answer),
-                            until: shared.inner.clock.now().plus(keep),
+                            fetched_at: now,
+                            until: now.plus(keep),
                         };
                         shared.inner.answers.insert(Arc::clone(&key), kept);
                     }
@@ -188,7 +199,7 @@ impl Shared {
                 flight
             }
         };
-        flight.await.map(|answer| Answer::clone(&answer))
+        flight.await.map(|answer| (Answer::clone(&answer), None))
     }
 
     fn host(&self, name: &str) -> Result<&Host, ProviderError> {
@@ -224,6 +235,46 @@ impl Drop for Leaving<'_> {
         if let Some(ticket) = self.ticket {
             self.host.lane().leave(self.person, ticket);
         }
+    }
+}
+
+/// How long to wait for the `next` turn before looking again, with so much patience `left`.
+fn pause(next: Option<Duration>, left: Duration) -> Duration {
+    next.unwrap_or(left).min(left).max(SHORTEST_PAUSE)
+}
+
+/// Whether an answer is worth keeping. Some hosts say what went wrong with them in a success: as a page for people, or in
+/// a member of their JSON.
+fn is_sound(answer: &Answer<Vec<u8>>) -> bool {
+    let media = answer.header("content-type").unwrap_or_default();
+    let media = media.to_ascii_lowercase();
+    let begins = answer.body.trim_ascii_start();
+    if media.contains("html") || (media.is_empty() && begins.starts_with(b"<!")) {
+        return false;
+    }
+    let is_json = media.contains("json") || media.is_empty() && begins.starts_with(b"{");
+    if !is_json {
+        return true;
+    }
+    let Ok(body) = serde_json::from_slice::<Value>(&answer.body) else {
+        return false;
+    };
+    let said = ["/error", "/errors", "/errMsg", "/esearchresult/ERROR"];
+    !said
+        .iter()
+        .filter_map(|place| body.pointer(place))
+        .any(says_something)
+}
+
+/// Whether a member holds anything: lists of errors are there without any.
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(is) => *is,
+        Value::Number(_) => true,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(members) => !members.is_empty(),
     }
 }
 
@@ -295,15 +346,17 @@ mod tests {
         let get = async |what: &str| {
             let fetch = source(Arc::clone(&asked));
             let answer = shared.answer("papers", what.to_owned(), fetch).await;
-            String::from_utf8(answer.unwrap().body).unwrap()
+            let (answer, since) = answer.unwrap();
+            (String::from_utf8(answer.body).unwrap(), since)
         };
-        assert_eq!(get("a").await, "1");
-        assert_eq!(get("a").await, "1");
-        assert_eq!(get("b").await, "2");
+        let begun = clock.now();
+        assert_eq!(get("a").await, ("1".to_owned(), None));
+        assert_eq!(get("a").await, ("1".to_owned(), Some(begun)));
+        assert_eq!(get("b").await, ("2".to_owned(), None));
         clock.advance(Duration::from_mins(59));
-        assert_eq!(get("a").await, "1");
+        assert_eq!(get("a").await, ("1".to_owned(), Some(begun)));
         clock.advance(Duration::from_mins(1));
-        assert_eq!(get("a").await, "3");
+        assert_eq!(get("a").await, ("3".to_owned(), None));
     }
 
     #[tokio::test]
@@ -314,7 +367,7 @@ mod tests {
         let all = futures_util::future::join_all((0..10).map(|_| get())).await;
         assert!(
             all.iter()
-                .all(|answer| answer.as_ref().unwrap().body == b"1")
+                .all(|answer| answer.as_ref().unwrap().0.body == b"1")
         );
         assert_eq!(asked.load(Ordering::Relaxed), 1);
     }
@@ -330,7 +383,7 @@ mod tests {
         assert!(first.as_mut().now_or_never().is_none());
         assert!(second.as_mut().now_or_never().is_none());
         drop(first);
-        assert_eq!(second.await.unwrap().body, b"1");
+        assert_eq!(second.await.unwrap().0.body, b"1");
         assert_eq!(asked.load(Ordering::Relaxed), 1);
     }
 
@@ -342,7 +395,54 @@ mod tests {
         assert_eq!(failed.err(), Some(ProviderError::NotFound));
         let asked = Arc::new(AtomicU32::new(0));
         let works = shared.answer("papers", "a".to_owned(), source(asked)).await;
-        assert_eq!(works.unwrap().body, b"1");
+        assert_eq!(works.unwrap().0.body, b"1");
+    }
+
+    #[tokio::test]
+    async fn successes_that_say_what_went_wrong_are_not_kept() {
+        let (shared, _) = shared(&[]);
+        let kept = async |media: &'static str, body: &'static str| {
+            let asked = format!("{media} {body}");
+            for _ in 0..2 {
+                let mut headers = HeaderMap::new();
+                if !media.is_empty() {
+                    headers.insert("content-type", media.parse().unwrap());
+                }
+                let answer = Answer {
+                    status: 200,
+                    headers,
+                    body: body.as_bytes().to_vec(),
+                };
+                let fetch = async { Ok(answer) };
+                let given = shared.answer("papers", asked.clone(), fetch).await;
+                if given.unwrap().1.is_some() {
+                    return true;
+                }
+            }
+            false
+        };
+        let json = "application/json; charset=utf-8";
+        for (media, body) in [
+            ("text/html", "<p>busy</p>"),
+            ("", " <!DOCTYPE html><p>busy</p>"),
+            (json, "{\"error\": \"API rate limit exceeded\"}"),
+            (json, "{\"errors\": [{\"message\": \"x\"}], \"data\": null}"),
+            (json, "{\"errMsg\": \"x\"}"),
+            (json, "{\"esearchresult\": {\"ERROR\": \"x\"}}"),
+            (json, "{\"cut\": "),
+            ("", "{\"error\": 1}"),
+        ] {
+            assert!(!kept(media, body).await, "{media} {body}");
+        }
+        for (media, body) in [
+            (json, "{\"error\": null, \"errors\": [], \"errMsg\": \"\"}"),
+            (json, "[1]"),
+            ("text/xml", "<!-- x --><a/>"),
+            ("text/plain", "{"),
+            ("", "1"),
+        ] {
+            assert!(kept(media, body).await, "{media} {body}");
+        }
     }
 
     #[tokio::test]
@@ -357,6 +457,20 @@ mod tests {
         clock.advance(Duration::from_secs(30));
         assert_eq!(shared.enter("papers", person()).await, Ok(()));
         assert!(shared.enter("elsewhere", person()).await.is_err());
+        // Who says too much is asked again sooner.
+        shared.slow_down("papers", u64::MAX);
+        clock.advance(LONGEST_SHUT);
+        assert_eq!(shared.enter("papers", person()).await, Ok(()));
+    }
+
+    #[test]
+    fn pauses_end_with_patience_and_are_never_empty() {
+        let ms = Duration::from_millis;
+        assert_eq!(pause(Some(ms(5)), ms(10)), ms(5));
+        assert_eq!(pause(Some(ms(50)), ms(10)), ms(10));
+        assert_eq!(pause(None, ms(10)), ms(10));
+        assert_eq!(pause(None, Duration::from_micros(300)), ms(1));
+        assert_eq!(pause(Some(Duration::ZERO), ms(10)), ms(1));
     }
 
     #[tokio::test]

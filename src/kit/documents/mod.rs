@@ -2,8 +2,8 @@
 //! tools write.
 //!
 //! Every file is hostile until read. One call runs on a thread of its own with a stack that the bounded nesting cannot
-//! overflow, at most [`limits::AT_ONCE`] at a time, and gives up at [`limits::WALL_TIME`]; a panic of a library is a
-//! malformed file. What may grow has a limit in [`limits`]. XML entities other than the five of XML are not expanded and
+//! overflow, at most `limits::AT_ONCE` at a time, and gives up at `limits::WALL_TIME`; a panic of a library is a
+//! malformed file. What may grow has a limit in `limits`. XML entities other than the five of XML are not expanded and
 //! nothing outside the file is opened; macros are not looked at.
 //!
 //! Formats with pages (PDF, slides) are read by pages, sheets and CSV by ranges of cells. The others have no pages of
@@ -34,6 +34,7 @@ use super::error::ToolError;
 pub use convert::html_of_markdown;
 pub use format::format_of;
 pub use html::markdown_of_html;
+pub use paging::pages;
 pub use work::extract;
 pub use write::{docx_of_markdown, xlsx_of_csv};
 
@@ -94,7 +95,7 @@ pub struct Extracted {
 /// Why a document cannot be read or written. Each sentence says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
-    /// The file is over [`limits::INPUT_BYTES`].
+    /// The file is over `limits::INPUT_BYTES`.
     #[error(
         "the file is larger than {max_mb} MB, which is the most that is read: open it in its own application, or make a smaller copy of the part you need"
     )]
@@ -145,6 +146,9 @@ pub enum DocumentError {
     /// The range is not A1 notation.
     #[error("`range`: `{0}` is not a range of cells; write it like A1:D20, B:C or 10:20")]
     BadRange(String),
+    /// The pages are not numbers.
+    #[error("`pages`: `{0}` is not a page or a range of pages; write it like 3, 3-7 or 3-")]
+    BadPages(String),
     /// The pages asked for are not there.
     #[error(
         "`pages`: the document has {total} pages; ask for pages from 1 to {total}, the first not after the last"
@@ -153,7 +157,7 @@ pub enum DocumentError {
         /// How many there are.
         total: u32,
     },
-    /// Nothing was done with it within [`limits::WALL_TIME`].
+    /// Nothing was done with it within `limits::WALL_TIME`.
     #[error(
         "reading the file takes too long: ask for fewer pages or a smaller range, or open it in its own application"
     )]

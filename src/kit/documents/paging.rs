@@ -3,6 +3,9 @@
 use super::work::Work;
 use super::{DocumentError, Extracted, limits};
 
+/// How much of a wrong range of pages is shown.
+const PAGES_CHARS: usize = 40;
+
 /// The text in its own encoding: a byte order mark says which, else UTF-8, else what Windows writes in the West.
 pub(super) fn decode(bytes: &[u8]) -> String {
     let encoding = match encoding_rs::Encoding::for_bom(bytes) {
@@ -22,6 +25,31 @@ fn declared(bytes: &[u8]) -> Option<&'static encoding_rs::Encoding> {
         .find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_' | ':'))
         .unwrap_or(rest.len());
     encoding_rs::Encoding::for_label(&rest.as_bytes()[..end])
+}
+
+/// First and last of `3`, `3-7` or `3-`, as [`super::Wanted::pages`] takes them; `None` of nothing.
+///
+/// # Errors
+/// [`DocumentError::BadPages`].
+pub fn pages(text: &str) -> Result<Option<(u32, u32)>, DocumentError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let number = |text: &str| text.trim().parse::<u32>().ok();
+    let last = if last.trim().is_empty() {
+        Some(u32::MAX)
+    } else {
+        number(last)
+    };
+    let range = number(first).zip(last);
+    match range.filter(|(first, last)| (1..=*last).contains(first)) {
+        Some(range) => Ok(Some(range)),
+        None => Err(DocumentError::BadPages(
+            prefix(text, PAGES_CHARS).to_owned(),
+        )),
+    }
 }
 
 /// The wanted pages of a whole text.
@@ -187,6 +215,35 @@ impl Pages {
             truncated: self.cut || self.left.is_some(),
             next_page,
             notes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+    use super::*;
+
+    #[test]
+    fn pages_are_a_number_or_a_range() {
+        for (text, range) in [
+            ("", None),
+            (" ", None),
+            ("3", Some((3, 3))),
+            ("3-7", Some((3, 7))),
+            ("2 - 5", Some((2, 5))),
+            (" 3 - ", Some((3, u32::MAX))),
+        ] {
+            assert_eq!(pages(text), Ok(range), "{text}");
+        }
+        for wrong in ["0", "7-3", "x", "-3", "1-2-3", "1.5"] {
+            let refused = pages(wrong).unwrap_err().to_string();
+            assert_eq!(
+                refused,
+                format!(
+                    "`pages`: `{wrong}` is not a page or a range of pages; write it like 3, 3-7 or 3-"
+                )
+            );
         }
     }
 }

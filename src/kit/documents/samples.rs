@@ -1,4 +1,6 @@
 //! Documents for tests, built here: well-formed ones, and the hostile kind.
+#![expect(clippy::unwrap_used, reason = "only tests build these")]
+#![expect(clippy::format_collect, reason = "small texts, built once")]
 
 use std::fmt::Write as _;
 use std::io::{Cursor, Write as _};
@@ -298,6 +300,13 @@ pub(crate) fn zeros(megabytes: usize) -> Vec<u8> {
 pub(crate) const REPORTS: [&[u8]; 2] = [
     include_bytes!("samples/groff.pdf"),
     include_bytes!("samples/ghostscript.pdf"),
+];
+
+/// Two pages that anybody may read and only the owner may change: AES-256 and RC4, with packed objects
+/// (`qpdf --object-streams=generate --encrypt "" owner`, 11.3).
+pub(crate) const LOCKED: [&[u8]; 2] = [
+    include_bytes!("samples/qpdf-aes256.pdf"),
+    include_bytes!("samples/qpdf-rc4.pdf"),
 ];
 
 /// A message with text, HTML and an attachment.

@@ -386,6 +386,25 @@ fn pdf_text_is_put_together() {
 }
 
 #[test]
+fn pdfs_of_too_many_values_are_not_read() {
+    let members = format!("{}[{}]", "7 0 ".repeat(1_000), "/".repeat(3_000));
+    let entries = "/Type/ObjStm/N 1000/First 4000/Filter/FlateDecode";
+    let members = stream(entries, &samples::flate(members.as_bytes()));
+    let alone = format!("[{}]", "/".repeat(2_000_001)).into_bytes();
+    for object in [members, alone] {
+        let error = get(&page("", &object, &[]), Format::Pdf, wanted(10)).unwrap_err();
+        assert!(error.to_string().contains("too many values"), "{error}");
+    }
+    let content = format!("BT /F 9 Tf (read) Tj {} (not) Tj", "/".repeat(1_000_000));
+    let content = stream("/Filter/FlateDecode", &samples::flate(content.as_bytes()));
+    let font = b"<</Type/Font/Subtype/Type1/BaseFont/Courier>>".to_vec();
+    let file = page("/Font<</F 5 0 R>>", &content, &[font]);
+    let read = get(&file, Format::Pdf, wanted(10)).unwrap();
+    assert_eq!(read.text, "read");
+    assert_eq!(read.notes, ["page 1 is damaged and incomplete here"]);
+}
+
+#[test]
 fn stored_messages_are_read() {
     let read = get(samples::MAIL.as_bytes(), Format::Mail, wanted(10_000)).unwrap();
     assert_eq!(
@@ -398,9 +417,8 @@ fn stored_messages_are_read() {
 
 #[test]
 fn text_has_pages_of_the_asked_size() {
-    let whole = (0..100)
-        .map(|line| format!("line {line}\n"))
-        .collect::<String>();
+    let lines: Vec<String> = (0..100).map(|line| format!("line {line}\n")).collect();
+    let whole = lines.concat();
     let mut found = String::new();
     let mut at = Some(1);
     while let Some(page) = at {
@@ -445,7 +463,7 @@ fn hostile_files_are_refused() {
         file
     };
     let with = |part: &[u8]| zipped(&[("word/document.xml", part)]);
-    let many: Vec<(String, Vec<u8>)> = (0..limits::ENTRIES + 1)
+    let many: Vec<(String, Vec<u8>)> = (0..=limits::ENTRIES)
         .map(|at| (format!("p{at}"), Vec::new()))
         .collect();
     let many: Vec<(&str, &[u8])> = many

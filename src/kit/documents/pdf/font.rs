@@ -40,8 +40,11 @@ pub(super) struct Shown {
     pub(super) space: bool,
 }
 
-/// Widths read of a font: no more characters than there are.
+/// Widths read of a font, those that say one character's again included: hardly more than there are characters.
 const WIDTHS: usize = 70_000;
+
+/// The last code of two bytes.
+const LAST_CODE: u32 = 0xFFFF;
 
 impl Font {
     pub(super) fn read(
@@ -71,8 +74,8 @@ impl Font {
         })
     }
 
-    /// The characters of a text.
-    pub(super) fn show(&self, bytes: &[u8], mut each: impl FnMut(Shown)) {
+    /// The characters of a text, for as long as `each` wants more.
+    pub(super) fn show(&self, bytes: &[u8], mut each: impl FnMut(Shown) -> bool) {
         match &self.kind {
             Kind::Simple(table) => {
                 for byte in bytes {
@@ -84,11 +87,14 @@ impl Font {
                         .widths
                         .of(code)
                         .unwrap_or_else(|| guess(text.as_deref()));
-                    each(Shown {
+                    let more = each(Shown {
                         text,
                         width,
                         space: *byte == b' ',
                     });
+                    if !more {
+                        return;
+                    }
                 }
             }
             Kind::Composite => {
@@ -96,21 +102,27 @@ impl Font {
                     let code = pair
                         .iter()
                         .fold(0, |code, byte| code << 8 | u32::from(*byte));
-                    each(Shown {
+                    let more = each(Shown {
                         text: self.unicode(code),
                         width: self.widths.of(code).unwrap_or(1.0),
                         space: false,
                     });
+                    if !more {
+                        return;
+                    }
                 }
             }
             Kind::Known(encoding) => {
                 let (text, _, _) = encoding.decode(bytes);
                 for c in text.chars() {
-                    each(Shown {
+                    let more = each(Shown {
                         text: Some(c.to_string()),
                         width: if c.is_ascii() { 0.5 } else { 1.0 },
                         space: false,
                     });
+                    if !more {
+                        return;
+                    }
                 }
             }
         }
@@ -345,7 +357,10 @@ fn composite_widths(dict: &Dictionary, document: &Document) -> Widths {
     };
     // Either `first [widths]` or `first last width`.
     let mut items = list.iter();
-    while let Some(first) = items.next() {
+    let mut left = WIDTHS;
+    while left > 0
+        && let Some(first) = items.next()
+    {
         let Ok(first) = first.as_i64().map(|code| u32::try_from(code).unwrap_or(0)) else {
             continue;
         };
@@ -354,23 +369,72 @@ fn composite_widths(dict: &Dictionary, document: &Document) -> Widths {
             break;
         };
         if let Object::Array(list) = next {
-            for (code, width) in (first..).zip(list) {
+            for (code, width) in (first..=LAST_CODE).zip(list).take(left) {
                 if let Some(width) = number(width, document) {
                     widths.known.insert(code, width);
                 }
             }
+            left = left.saturating_sub(list.len());
         } else if let (Ok(last), Some(width)) = (
             next.as_i64(),
             items.next().and_then(|width| number(width, document)),
         ) {
-            let last = u32::try_from(last).unwrap_or(0).min(0xFFFF);
-            for code in first..=last {
+            let last = u32::try_from(last).unwrap_or(0).min(LAST_CODE);
+            for code in (first..=last).take(left) {
                 widths.known.insert(code, width);
+                left -= 1;
             }
-        }
-        if widths.known.len() > WIDTHS {
-            break;
         }
     }
     widths
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+
+    use super::*;
+
+    /// A composite font with these widths.
+    fn composite(widths: Vec<Object>) -> Dictionary {
+        let descendant = dictionary! { "W" => Object::Array(widths) };
+        dictionary! {
+            "Subtype" => Object::Name(b"Type0".to_vec()),
+            "DescendantFonts" => Object::Array(vec![Object::Dictionary(descendant)]),
+        }
+    }
+
+    #[test]
+    fn widths_are_read_no_more_often_than_there_are_characters() {
+        let document = Document::new();
+        let int = Object::Integer;
+        let list = Object::Array(vec![int(500), int(250)]);
+        let few = composite(vec![int(7), list, int(1), int(3), int(900)]);
+        let few = composite_widths(&few, &document);
+        assert_eq!((few.of(8), few.of(3)), (Some(0.25), Some(0.9)));
+        // The same characters again: the last width that is read is that of the second round.
+        let round = |width: i64| [int(0), int(0xFFFF), int(width)];
+        let again = composite((1..=50).flat_map(round).collect());
+        let again = composite_widths(&again, &document);
+        assert_eq!((again.of(0), again.of(0xFFFF)), (Some(0.002), Some(0.001)));
+    }
+
+    #[test]
+    fn characters_are_shown_until_nobody_wants_more() {
+        let document = Document::new();
+        let simple = dictionary! { "Subtype" => Object::Name(b"Type1".to_vec()) };
+        let known = dictionary! {
+            "Subtype" => Object::Name(b"Type0".to_vec()),
+            "Encoding" => Object::Name(b"UniGB-UCS2-H".to_vec()),
+        };
+        for dict in [simple, known, composite(Vec::new())] {
+            let font = Font::read(&dict, &document, &mut 1000).unwrap();
+            let mut shown = 0;
+            font.show(b"abcdefgh", |_| {
+                shown += 1;
+                shown < 2
+            });
+            assert_eq!(shown, 2);
+        }
+    }
 }

@@ -1,11 +1,14 @@
 //! PDF: the text of pages in the order in which they are painted, in lines.
 //!
 //! The library reads the file's structure; how much it may unpack is limited here, by what it lets its caller see of
-//! each object ([`Guard`]). The text is put together by `page`, with the fonts of `font` and the lines of `layout`.
+//! each object ([`Guard`]), and what it would make of the bytes is counted before (`weight`). The text is put together by
+//! `page`, with the fonts of `font` and the lines of `layout`. Files with an empty password are decrypted by `sealed`.
 
 mod font;
 mod layout;
 mod page;
+mod sealed;
+mod weight;
 
 use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
@@ -23,13 +26,13 @@ const STRUCTURE_BYTES: usize = 16 << 20;
 /// Objects of one file: a book of 3,000 pages has some 100,000.
 const OBJECTS: usize = 2_000_000;
 
+/// How often each byte of a file may stand in an object: once, but for what only looks like the beginning of one.
+const READ_AGAIN: usize = 8;
+
 /// Pages whose having only pictures is told one by one.
 const TOLD_PAGES: usize = 20;
 
 pub(super) fn read(bytes: &[u8], work: &Work) -> Result<Extracted, DocumentError> {
-    if is_encrypted(bytes) {
-        return Err(DocumentError::Encrypted { what: "PDF" });
-    }
     let document = load(bytes, work)?;
     let ids: Vec<ObjectId> = document.page_iter().take(limits::PAGES as usize).collect();
     if ids.is_empty() {
@@ -115,34 +118,30 @@ fn malformed(reason: &str) -> DocumentError {
     }
 }
 
-/// Whether the file says anywhere that it is encrypted. What the library would unpack of an encrypted file before anybody
-/// can look at it has no limit, so such a file is not opened, even when the password is empty.
-fn is_encrypted(bytes: &[u8]) -> bool {
-    const NAME: &[u8] = b"Encrypt";
-    bytes.split(|byte| *byte == b'/').skip(1).any(|rest| {
-        // A name may write any of its letters as `#` and two digits.
-        let mut name = Vec::with_capacity(NAME.len() + 1);
-        let mut at = 0;
-        while name.len() <= NAME.len() {
-            match rest.get(at) {
-                Some(b'#') => {
-                    let digits = rest.get(at + 1..at + 3);
-                    let letter = digits
-                        .and_then(|digits| std::str::from_utf8(digits).ok())
-                        .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-                    let Some(letter) = letter else { break };
-                    name.push(letter);
-                    at += 3;
-                }
-                Some(letter) if letter.is_ascii_alphanumeric() => {
-                    name.push(*letter);
-                    at += 1;
-                }
-                _ => break,
+/// Of a file whose values would fill the memory.
+const TOO_MANY: DocumentError = DocumentError::Bomb {
+    what: "its structure holds too many values",
+};
+
+/// Refuses a file with an object that would take too much memory: the library shows its caller an object only when it has
+/// read it. It begins to read after one of these words, wherever the file says that one is.
+fn check(bytes: &[u8], work: &Work) -> Result<(), DocumentError> {
+    let mut left = bytes.len().saturating_mul(READ_AGAIN);
+    for word in [&b"obj"[..], b"trailer"] {
+        let places = bytes.windows(word.len()).enumerate();
+        for (at, _) in places.filter(|(_, found)| *found == word) {
+            work.go_on()?;
+            let rest = bytes.get(at + word.len()..).unwrap_or_default();
+            let ahead = weight::ahead(rest, weight::VALUES);
+            if ahead.values > weight::VALUES {
+                return Err(TOO_MANY);
             }
+            left = left.checked_sub(ahead.bytes).ok_or(DocumentError::Bomb {
+                what: "its objects lie inside each other",
+            })?;
         }
-        name == NAME
-    })
+    }
+    Ok(())
 }
 
 /// What loading has left. The library calls a plain function with each object, so the rest is kept with the thread.
@@ -150,6 +149,8 @@ struct Guard {
     until: Cell<Option<Instant>>,
     bytes: Cell<usize>,
     objects: Cell<usize>,
+    /// Whether what streams hold cannot be read yet.
+    sealed: Cell<bool>,
     broken: RefCell<Option<DocumentError>>,
 }
 
@@ -159,6 +160,7 @@ thread_local! {
             until: Cell::new(None),
             bytes: Cell::new(0),
             objects: Cell::new(0),
+            sealed: Cell::new(false),
             broken: RefCell::new(None),
         }
     };
@@ -180,12 +182,18 @@ fn watch(id: ObjectId, object: &mut Object) -> Option<(ObjectId, Object)> {
         {
             stop(DocumentError::TooSlow);
         }
-        let mut cost = 64;
+        let mut cost = weight::of(object);
         if let Object::Stream(stream) = object {
-            cost += stream.content.len();
-            if stream.dict.has_type(b"ObjStm") {
+            if stream.dict.has_type(b"ObjStm") && guard.sealed.get() {
+                sealed::put_off(stream);
+            } else if stream.dict.has_type(b"ObjStm") {
                 match stream.get_plain_content_with_limit(STRUCTURE_BYTES) {
-                    Ok(content) => cost += content.len(),
+                    Ok(content) => {
+                        cost += content.len();
+                        if weight::of_members(stream, &content, weight::VALUES) > weight::VALUES {
+                            stop(TOO_MANY);
+                        }
+                    }
                     Err(lopdf::Error::Decompress(
                         lopdf::DecompressError::MemoryLimitExceeded { .. },
                     )) => stop(DocumentError::Bomb {
@@ -218,7 +226,9 @@ fn is_picture(dict: &Dictionary) -> bool {
 }
 
 fn load(bytes: &[u8], work: &Work) -> Result<Document, DocumentError> {
-    let first = load_once(bytes, work, false);
+    check(bytes, work)?;
+    let sealed = sealed::renamed(bytes)?;
+    let first = load_once(bytes, sealed.as_deref(), work, false);
     let lost = match &first {
         Ok(document) => document.page_iter().next().is_none(),
         Err(error) => matches!(error, DocumentError::Malformed { .. }),
@@ -227,26 +237,43 @@ fn load(bytes: &[u8], work: &Work) -> Result<Document, DocumentError> {
         return first;
     }
     // The table of objects points past them: they are looked for.
-    load_once(bytes, work, true).or(first)
+    load_once(bytes, sealed.as_deref(), work, true).or(first)
 }
 
-fn load_once(bytes: &[u8], work: &Work, rebuild: bool) -> Result<Document, DocumentError> {
-    GUARD.with(|guard| {
-        guard.until.set(Some(work.until()));
-        guard
-            .bytes
-            .set(usize::try_from(limits::UNPACKED_BYTES).unwrap_or(usize::MAX));
-        guard.objects.set(0);
-        guard.broken.borrow_mut().take();
-    });
-    let loaded = std::panic::catch_unwind(AssertUnwindSafe(|| {
+/// `sealed` are the same bytes when they may be encrypted, as [`sealed::renamed`] makes them.
+fn load_once(
+    bytes: &[u8],
+    sealed: Option<&[u8]>,
+    work: &Work,
+    rebuild: bool,
+) -> Result<Document, DocumentError> {
+    let load = |bytes, is_sealed| {
+        GUARD.with(|guard| {
+            guard.until.set(Some(work.until()));
+            guard
+                .bytes
+                .set(usize::try_from(limits::UNPACKED_BYTES).unwrap_or(usize::MAX));
+            guard.objects.set(0);
+            guard.sealed.set(is_sealed);
+            guard.broken.borrow_mut().take();
+        });
         let options = LoadOptions {
             filter: Some(watch),
             max_decompressed_size: Some(STRUCTURE_BYTES),
             force_reconstruct: rebuild,
             ..LoadOptions::default()
         };
-        Document::load_mem_with_options(bytes, options)
+        let document = Document::load_mem_with_options(bytes, options);
+        GUARD.with(|guard| guard.sealed.set(false));
+        document
+    };
+    let loaded = std::panic::catch_unwind(AssertUnwindSafe(|| match sealed {
+        Some(renamed) => match load(renamed, true)? {
+            document if sealed::is_sealed(&document) => sealed::open(document, watch),
+            // Only its text speaks of that.
+            _ => load(bytes, false),
+        },
+        None => load(bytes, false),
     }));
     match loaded {
         Ok(Ok(document)) => Ok(document),
@@ -255,6 +282,7 @@ fn load_once(bytes: &[u8], work: &Work, rebuild: bool) -> Result<Document, Docum
         }))) => Err(DocumentError::Bomb {
             what: "its structure is packed too well to be honest",
         }),
+        Ok(Err(lopdf::Error::InvalidPassword)) => Err(DocumentError::Encrypted { what: "PDF" }),
         Ok(Err(_)) => Err(malformed("it is cut off or damaged")),
         Err(_) => Err(GUARD
             .with(|guard| guard.broken.borrow_mut().take())

@@ -10,7 +10,7 @@ use super::super::work::Work;
 use super::super::{DocumentError, limits};
 use super::font::{Font, Shown};
 use super::layout::{self, Glyph, Lines, Piece};
-use super::unpacked;
+use super::{unpacked, weight};
 
 /// Forms drawn inside forms.
 const FORMS: usize = 12;
@@ -253,6 +253,8 @@ impl<'a> Painter<'_, 'a> {
         depth: usize,
     ) -> Result<(), DocumentError> {
         let kept = std::mem::replace(&mut self.kept, self.saved.len());
+        let (content, whole) = weight::readable(content);
+        self.page.damaged |= !whole;
         for (at, operation) in Content::decode_iter(content).enumerate() {
             if at % 256 == 0 {
                 self.pages.work.go_on()?;
@@ -261,7 +263,7 @@ impl<'a> Painter<'_, 'a> {
                 self.page.damaged = true;
                 break;
             };
-            self.operate(&operation, resources, depth)?;
+            self.operate(operation, resources, depth)?;
             if self.lines.len() > limits::OUTPUT_CHARS * 4 {
                 break;
             }
@@ -273,7 +275,7 @@ impl<'a> Painter<'_, 'a> {
 
     fn operate(
         &mut self,
-        operation: &Operation,
+        operation: Operation,
         resources: Option<&'a Dictionary>,
         depth: usize,
     ) -> Result<(), DocumentError> {
@@ -335,8 +337,10 @@ impl<'a> Painter<'_, 'a> {
                 }
             }
             "Do" => {
-                if let Some(Ok(name)) = operands.first().map(Object::as_name) {
-                    self.form(name, resources, depth)?;
+                // A form has operations of its own, and those before it are not needed any more.
+                let name = operation.operands.into_iter().next();
+                if let Some(Object::Name(name)) = name {
+                    self.form(&name, resources, depth)?;
                 }
             }
             "BI" | "EI" => self.page.pictures = true,
@@ -376,14 +380,13 @@ impl<'a> Painter<'_, 'a> {
                     let width = shown.width * size + word;
                     advance += (width + state.between_characters) * stretch;
                     length += shown.text.as_ref().map_or(1, String::len);
-                    if length <= SHOWN {
-                        glyphs.push(Glyph {
-                            text: shown.text,
-                            gap,
-                            width,
-                        });
-                    }
+                    glyphs.push(Glyph {
+                        text: shown.text,
+                        gap,
+                        width,
+                    });
                     gap = state.between_characters;
+                    length <= SHOWN
                 }),
                 Object::Null
                 | Object::Boolean(_)
@@ -397,6 +400,9 @@ impl<'a> Painter<'_, 'a> {
                     advance -= back * stretch;
                     gap -= back;
                 }
+            }
+            if length > SHOWN {
+                break;
             }
         }
         let unknown = glyphs.iter().filter(|glyph| glyph.text.is_none()).count();
