@@ -6,9 +6,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use serde_json::{Map, Value};
+use time::Duration;
 
 use super::Asked;
 use super::answer::Answer;
+use super::dates;
 use super::dialect::{self, Denial};
 use super::fixtures::{Exchange, Response};
 use super::providers::Account;
@@ -68,7 +70,7 @@ pub(super) fn answer(state: &mut ProviderState, asked: &Asked, now: Timestamp) -
     };
     match state.book.matching {
         Matching::Strict => match state.book.exact(&question) {
-            Ok(response) => replay(response, &Map::new()),
+            Ok(response) => replay(response, &Map::new(), Duration::ZERO),
             Err(complaint) => {
                 let status =
                     StatusCode::from_u16(UNEXPECTED).unwrap_or(StatusCode::NOT_IMPLEMENTED);
@@ -77,10 +79,11 @@ pub(super) fn answer(state: &mut ProviderState, asked: &Asked, now: Timestamp) -
         },
         Matching::Relaxed => {
             let identity = account.and_then(|account| identity(account, &question));
+            let by = dates::moved_by(now);
             match (state.book.closest(&question), identity) {
-                (Some(found), Some(identity)) if found.is_success() => replay(found, &identity),
+                (Some(found), Some(identity)) if found.is_success() => replay(found, &identity, by),
                 (_, Some(identity)) => Answer::json(StatusCode::OK, &Value::Object(identity)),
-                (Some(found), None) => replay(found, &Map::new()),
+                (Some(found), None) => replay(found, &Map::new(), by),
                 (None, None) => dialect::denied(state.provider, Denial::NotFound),
             }
         }
@@ -138,12 +141,13 @@ fn identity(account: &Account, question: &Question<'_>) -> Option<Map<String, Va
     serde_json::from_str(text).ok()
 }
 
-/// Sends a fixture's answer, with `instead` in place of members of the same names.
-fn replay(response: &Response, instead: &Map<String, Value>) -> Answer {
+/// Sends a fixture's answer, with `instead` in place of members of the same names and planned dates moved.
+fn replay(response: &Response, instead: &Map<String, Value>, by: Duration) -> Answer {
     let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::NOT_IMPLEMENTED);
     let mut answer = match (&response.body, &response.text) {
         (Some(body), _) => {
             let mut body = body.clone();
+            dates::move_planned(&mut body, by);
             if let Some(members) = body.as_object_mut() {
                 members.extend(instead.clone());
             }

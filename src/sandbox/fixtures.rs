@@ -84,14 +84,18 @@ pub struct Unreadable {
     pub source: serde_json::Error,
 }
 
-/// Every exchange of `fixtures/<folder>/`, in the order of the file names, so that the same request is always answered
-/// by the same file. Broken answers are left out: they belong to their own case.
+/// Every exchange of `fixtures/<folder>/`, in the order of the file names but for `success.json`, which comes before its
+/// neighbours: the same request is always answered by the same file, and rather by the usual one. Broken answers are left
+/// out: they belong to their own case.
 pub fn exchanges(folder: &str) -> Result<Vec<Exchange>, Unreadable> {
     let mut files = Vec::new();
     if let Some(folder) = FIXTURES.get_dir(folder) {
         collect(folder, &mut files);
     }
-    files.sort_by_key(|(path, _)| path.clone());
+    files.sort_by_key(|(path, _)| {
+        let (folder, name) = path.rsplit_once('/').unwrap_or_default();
+        (folder.to_owned(), name != "success.json", name.to_owned())
+    });
     let mut exchanges = Vec::new();
     for (path, text) in files {
         let case: Case =

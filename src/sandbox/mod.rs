@@ -16,12 +16,14 @@
 //! | `state` | codes, grants, tokens and counts, in memory |
 //! | `faults`, `control` | misbehaviour, and the switches for it |
 //! | `fixtures` | the exchanges, and their format |
+//! | `dates` | what is planned stays ahead |
 
 mod administrator;
 mod answer;
 mod api;
 mod authorize;
 mod control;
+mod dates;
 mod dialect;
 mod faults;
 pub mod fixtures;
