@@ -17,6 +17,11 @@ const SHOWN: usize = 25;
 /// How gnomAD is asked for a gene.
 const CONSTRAINT: &str = "query Constraint($symbol: String!) { gene(gene_symbol: $symbol, reference_genome: GRCh38) \
      { gnomad_constraint { pLI oe_lof_upper mis_z } } }";
+/// How Open Targets is asked for what a gene is associated with
+/// (<https://platform-docs.opentargets.org/data-access/graphql-api>).
+const ASSOCIATIONS: &str = "query Associations($id: String!, $size: Int!) { meta { dataVersion { year month } } \
+     target(ensemblId: $id) { associatedDiseases(page: { index: 0, size: $size }) \
+     { count rows { score disease { id name } datatypeScores { id score } } } } }";
 
 // Part of what is known. Not a doc comment: it would be published with every item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -111,16 +116,7 @@ async fn read(
             }),
         );
         if has(Section::Pathways) {
-            let list = |source: &str| -> Vec<String> {
-                let all = many(gene, &format!("/pathway/{source}")).iter();
-                all.take(SHOWN)
-                    .map(|pathway| format!("{} ({})", at(pathway, "/name"), at(pathway, "/id")))
-                    .collect()
-            };
-            item.set(
-                "pathways",
-                json!({ "reactome": list("reactome"), "kegg": list("kegg") }),
-            );
+            item.set("pathways", pathways(gene));
         }
     }
     if let Some(place) = &place {
@@ -140,6 +136,15 @@ async fn read(
             item.set("diseases", diseases(protein));
         }
     }
+    if has(Section::Diseases) {
+        let ensembl = place
+            .as_ref()
+            .map_or_else(String::new, |place| at(place, "/id"));
+        let found = open_targets(cx, &ensembl).await;
+        if let Some(Some(associations)) = sources.take("Open Targets", found) {
+            item.set("associations", associations);
+        }
+    }
     if let Some(Some(constraint)) = sources.take("gnomAD", constraint) {
         item.set("constraint", constraint);
     }
@@ -150,6 +155,7 @@ async fn read(
         ("NCBI Gene by MyGene.info", gene.is_some()),
         ("Ensembl", place.is_some()),
         ("UniProt", protein.is_some()),
+        ("Open Targets", item.fields.contains_key("associations")),
         ("gnomAD", item.fields.contains_key("constraint")),
         ("CPIC", item.fields.contains_key("drugs")),
     ];
@@ -160,6 +166,16 @@ async fn read(
         .collect();
     item.set("sources", used);
     Ok(item)
+}
+
+fn pathways(gene: &Value) -> Value {
+    let list = |source: &str| -> Vec<String> {
+        let all = many(gene, &format!("/pathway/{source}")).iter();
+        all.take(SHOWN)
+            .map(|pathway| format!("{} ({})", at(pathway, "/name"), at(pathway, "/id")))
+            .collect()
+    };
+    json!({ "reactome": list("reactome"), "kegg": list("kegg") })
 }
 
 async fn my_gene(cx: &Cx, symbol: &str) -> Result<Option<Value>, ProviderError> {
@@ -232,6 +248,40 @@ async fn gnomad(cx: &Cx, symbol: &str, wanted: bool) -> Result<Option<Value>, Pr
             "url": format!("https://gnomad.broadinstitute.org/gene/{symbol}"),
         })
     }))
+}
+
+/// The diseases that evidence of several kinds associates with a gene of Ensembl, the strongest first: not all of them are
+/// caused by it.
+async fn open_targets(cx: &Cx, id: &str) -> Result<Option<Value>, ProviderError> {
+    if id.is_empty() {
+        return Ok(None);
+    }
+    let found: Value = cx
+        .api
+        .at("opentargets")
+        .post(&["api", "v4", "graphql"])
+        .json(&json!({ "query": ASSOCIATIONS, "variables": { "id": id, "size": SHOWN } }))
+        .reads()
+        .send()
+        .await?;
+    let data = &found["data"];
+    let all = &data["target"]["associatedDiseases"];
+    if !all.is_object() {
+        return Ok(None);
+    }
+    let rows = many(all, "/rows").iter().map(|row| {
+        let kinds = many(row, "/datatypeScores").iter();
+        let kinds: Vec<String> = kinds.map(|kind| at(kind, "/id")).collect();
+        json!({
+            "name": at(row, "/disease/name"), "id": at(row, "/disease/id"), "score": row["score"], "evidence": kinds,
+        })
+    });
+    let released = &data["meta"]["dataVersion"];
+    Ok(Some(json!({
+        "total": all["count"], "strongest": rows.collect::<Vec<_>>(),
+        "released": format!("{}-{:0>2}", at(released, "/year"), at(released, "/month")),
+        "url": format!("https://platform.opentargets.org/target/{id}/associations"),
+    })))
 }
 
 /// The drugs whose dosing depends on the gene.
@@ -393,6 +443,28 @@ fn markdown(item: &Item, warnings: &[String]) -> String {
                     "- {}: {}\n",
                     at(disease, "/name"),
                     at(disease, "/description")
+                ),
+            );
+        }
+    }
+    let associations = many(&fields, "/associations/strongest");
+    if !associations.is_empty() {
+        push(
+            &mut text,
+            format_args!(
+                "\n## Associations (Open Targets, {})\n\nThe strongest of {}, by a score up to 1; an association need not be a \
+                 cause.\n\n",
+                at(&fields, "/associations/released"),
+                at(&fields, "/associations/total")
+            ),
+        );
+        for row in associations {
+            push(
+                &mut text,
+                format_args!(
+                    "- {}: {:.2}\n",
+                    at(row, "/name"),
+                    row["score"].as_f64().unwrap_or_default()
                 ),
             );
         }

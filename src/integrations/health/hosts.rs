@@ -41,6 +41,7 @@ pub(super) const HOSTS: &[(&str, &str)] = &[
     // The same machines as Europe PMC, another service with a pace of its own.
     ("ols", "https://www.ebi.ac.uk"),
     ("openfda", "https://api.fda.gov"),
+    ("opentargets", "https://api.platform.opentargets.org"),
     ("rxnav", "https://rxnav.nlm.nih.gov"),
     ("uniprot", "https://rest.uniprot.org"),
 ];
@@ -122,6 +123,7 @@ pub(super) const RULES: &[HostRule] = &[
         }),
         keep: DAY,
     },
+    per_second("opentargets", 2, WEEK),
     per_second("rxnav", 20, DAY),
     per_second("uniprot", 5, WEEK),
 ];

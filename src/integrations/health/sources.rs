@@ -73,18 +73,13 @@ impl Sources {
     }
 }
 
-/// The refusal of a cursor of another tool.
-pub(super) fn bad_cursor() -> ToolError {
-    ToolError::Invalid("`cursor` is not one that this tool gave".to_owned())
-}
-
 /// Where `cursor` points; the beginning without one.
 pub(super) fn start<T: Default + for<'de> serde::Deserialize<'de>>(
     cursor: Option<&Cursor>,
 ) -> Result<T, ToolError> {
     match cursor {
         None => Ok(T::default()),
-        Some(cursor) => cursor.read().ok_or_else(bad_cursor),
+        Some(cursor) => cursor.read(),
     }
 }
 

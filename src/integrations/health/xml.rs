@@ -107,10 +107,11 @@ fn decoded(text: &str) -> Cow<'_, str> {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('&') {
         out.push_str(before);
-        let found = after
-            .split_once(';')
-            .filter(|(name, _)| name.len() <= 8)
-            .and_then(|(name, after)| Some((entity(name)?, after)));
+        // The longest name has eight letters. To look further each time would take the square of the text's length.
+        let end = after.bytes().take(9).position(|byte| byte == b';');
+        let found = end
+            .and_then(|end| after.split_at_checked(end))
+            .and_then(|(name, after)| Some((entity(name)?, after.get(1..)?)));
         if let Some((letter, after)) = found {
             out.push(letter);
             rest = after;
@@ -289,6 +290,12 @@ mod tests {
         );
         assert_eq!(plain("P<0.05 & a < b"), "P<0.05 & a < b");
         assert_eq!(plain("plain"), "plain");
+        assert_eq!(
+            decoded("&#x10FFFF;&#x010FFFF;;&é&éééé;"),
+            "\u{10FFFF}&#x010FFFF;;&é&éééé;"
+        );
+        let open = "&".repeat(500_000) + ";";
+        assert_eq!(decoded(&open), open);
     }
 
     #[test]
