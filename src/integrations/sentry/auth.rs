@@ -49,31 +49,17 @@ pub(super) const OAUTH: OAuth2 = OAuth2 {
     token_url: "https://sentry.io/oauth/token/",
     authorize_params: &[],
     scopes: &[
-        Scope {
-            name: "org:read",
-            why: "find your organizations and query events, spans, logs, traces, usage and monitors",
-            optional: false,
-        },
-        Scope {
-            name: "event:read",
-            why: "search and read issues and events",
-            optional: false,
-        },
-        Scope {
-            name: "project:read",
-            why: "read projects, their events and releases",
-            optional: false,
-        },
-        Scope {
-            name: "team:read",
-            why: "see teams",
-            optional: true,
-        },
-        Scope {
-            name: "event:write",
-            why: "resolve, archive, assign and comment on issues",
-            optional: true,
-        },
+        Scope::needed(
+            "org:read",
+            "find your organizations and query events, spans, logs, traces, usage and monitors",
+        ),
+        Scope::needed("event:read", "search and read issues and events"),
+        Scope::needed("project:read", "read projects, their events and releases"),
+        Scope::optional("team:read", "see teams"),
+        Scope::optional(
+            "event:write",
+            "resolve, archive, assign and comment on issues",
+        ),
     ],
     scope_separator: ' ',
     optional_scope_param: None,
@@ -328,7 +314,8 @@ fn retry_after_s(failure: &Failure<'_>) -> u64 {
         .and_then(|date| OffsetDateTime::parse(date, &Rfc2822).ok());
     match (number("x-sentry-rate-limit-reset"), answered) {
         (Some(reset), Some(answered)) => {
-            u64::try_from(reset - answered.unix_timestamp()).map_or(1, |seconds| seconds.max(1))
+            let seconds = reset.saturating_sub(answered.unix_timestamp());
+            u64::try_from(seconds).map_or(1, |seconds| seconds.max(1))
         }
         _ => 60,
     }
@@ -414,6 +401,8 @@ mod tests {
         let date = ("date", "Fri, 20 Nov 2026 12:00:00 GMT");
         let reset = ("x-sentry-rate-limit-reset", "1795176007");
         assert_eq!(classified(429, &[date, reset], Value::Null), limited(7));
+        let past = ("x-sentry-rate-limit-reset", "-9223372036854775808");
+        assert_eq!(classified(429, &[date, past], Value::Null), limited(1));
         let at_once = [
             ("x-sentry-rate-limit-remaining", "3"),
             ("x-sentry-rate-limit-concurrentremaining", "0"),

@@ -17,6 +17,8 @@ const CHAIN: usize = 4;
 const WITH_SOURCE: usize = 3;
 /// Lines of source on either side.
 const AROUND: u64 = 2;
+/// Variables of a frame that are named.
+const VARIABLES: usize = 8;
 /// Breadcrumbs shown, the last ones.
 pub(super) const CRUMBS: usize = 15;
 /// Tags shown.
@@ -203,17 +205,13 @@ fn source(frame: &Frame, text: &mut String) {
             let _ = writeln!(text, "    {mark} {number} | {}", text::clip(&line, 160));
         }
     }
-    let vars = frame.vars.iter().flatten().take(8);
-    let vars: Vec<String> = vars
-        .map(|(name, value)| {
-            let said = value
-                .as_str()
-                .map_or_else(|| value.to_string(), ToOwned::to_owned);
-            format!("{name}={}", text::clip(&text::scrub(&said), 60))
-        })
+    // Their values are whatever the application's memory held: passwords, people's addresses.
+    let names = frame.vars.iter().flatten().take(VARIABLES);
+    let names: Vec<String> = names
+        .map(|(name, _)| text::clip(&text::scrub(name), 60))
         .collect();
-    if !vars.is_empty() {
-        let _ = writeln!(text, "      with {}", vars.join(", "));
+    if !names.is_empty() {
+        let _ = writeln!(text, "      variables: {}", names.join(", "));
     }
 }
 

@@ -254,7 +254,7 @@ mod tests {
 
     use super::*;
 
-    fn monitor(schedule: Value, environments: Value) -> Monitor {
+    fn monitor(schedule: &Value, environments: &Value) -> Monitor {
         serde_json::from_value(json!({
             "id": "m1", "slug": "m", "name": "M", "status": "active", "project": { "slug": "api" },
             "config": { "schedule": schedule }, "environments": environments,
@@ -275,7 +275,7 @@ mod tests {
             (json!([muted]), State::Muted),
             (json!([]), State::Ok),
         ] {
-            let found = monitor(json!("* * * * *"), environments.clone());
+            let found = monitor(&json!("* * * * *"), &environments);
             assert!(found.state() == state, "{environments}");
         }
     }
@@ -283,11 +283,11 @@ mod tests {
     #[test]
     fn schedules_are_crontabs_or_intervals() {
         assert_eq!(
-            monitor(json!("0 3 * * *"), json!([])).schedule(),
+            monitor(&json!("0 3 * * *"), &json!([])).schedule(),
             "0 3 * * *"
         );
         assert_eq!(
-            monitor(json!([15, "minute"]), json!([])).schedule(),
+            monitor(&json!([15, "minute"]), &json!([])).schedule(),
             "every 15 minute"
         );
     }

@@ -8,10 +8,14 @@ use serde_json::{Map, Value, json};
 
 use super::auth::ORG;
 use super::model::{Grouped, Project};
-use super::org::{Org, PAGE, Period, each};
+use super::org::{Org, PAGE, Period, each, next};
+use crate::kit::args::Cursor;
 use crate::kit::error::ToolError;
 use crate::kit::output::{Item, Output};
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
+
+/// Pages of projects whose names are looked up: 2,000 projects.
+const PROJECT_PAGES: usize = 20;
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -144,8 +148,19 @@ fn named(value: Option<&Value>, by: By, projects: &[Project]) -> String {
     project.map_or(said, |project| project.slug.clone())
 }
 
-/// The projects that the account sees, of the first page.
+/// The projects that the account sees, [`PROJECT_PAGES`] of them at most.
 pub(super) async fn projects(org: &Org) -> Result<Vec<Project>, ToolError> {
-    let request = org.get(&["projects"]).query("per_page", PAGE);
-    Ok(request.send().await?)
+    let mut all: Vec<Project> = Vec::new();
+    let mut cursor: Option<Cursor> = None;
+    for _ in 0..PROJECT_PAGES {
+        let request = org.get(&["projects"]).query("per_page", PAGE);
+        let request = request.query_opt("cursor", cursor.as_ref().map(|at| &at.0));
+        let mut page = request.answer::<Vec<Project>>().await?;
+        all.append(&mut page.body);
+        cursor = next(&page);
+        if cursor.is_none() {
+            break;
+        }
+    }
+    Ok(all)
 }
