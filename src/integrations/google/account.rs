@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::asks::is_partial;
 use super::auth::{CALENDARS, DRIVE_FILE, DRIVE_READ, GMAIL_READ};
 use super::calendar;
 use super::mail;
@@ -98,7 +97,7 @@ impl Tool for GetProfile {
             }
             match part.read(cx).await {
                 Ok(value) => item.set(part.word(), value),
-                Err(error) if is_partial(&error) => {
+                Err(error) if error.is_partial() => {
                     warnings.push(format!("{} cannot be read: {error}", part.word()));
                 }
                 Err(error) => return Err(error.into()),

@@ -37,25 +37,6 @@ pub(super) fn seen<T>(
     })
 }
 
-/// Whether a part of an answer may be missing without the rest being worth nothing. A dead connection, a limit or an
-/// outage is told as what it is.
-pub(super) const fn is_partial(error: &ProviderError) -> bool {
-    matches!(
-        error,
-        ProviderError::NotFound
-            | ProviderError::Forbidden { .. }
-            | ProviderError::InsufficientScope { .. }
-            | ProviderError::TooLarge { .. }
-            | ProviderError::Conflict { .. }
-            | ProviderError::Invalid { .. }
-    )
-}
-
-/// The refusal of a cursor of another tool.
-pub(super) fn bad_cursor() -> ToolError {
-    ToolError::Invalid("`cursor` is not one that this tool gave".to_owned())
-}
-
 /// A day, or an instant with its offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Moment {
@@ -93,11 +74,6 @@ impl Moment {
 /// A day as `2026-11-20`.
 pub(super) fn day(text: &str) -> Option<Date> {
     Date::parse(text, format_description!("[year]-[month]-[day]")).ok()
-}
-
-/// The day of an instant, in UTC.
-pub(super) fn today(now: Timestamp) -> Date {
-    OffsetDateTime::from_unix_timestamp(now.seconds()).map_or(Date::MIN, OffsetDateTime::date)
 }
 
 /// Seconds since 1970 as RFC 3339 in UTC.

@@ -87,51 +87,35 @@ pub(super) const OAUTH: OAuth2 = OAuth2 {
 
 /// On Google's consent page a person ticks each of these by itself, so every product is optional.
 const SCOPES: &[Scope] = &[
-    needed("openid", "know which account this is"),
-    needed("email", "know the account's address"),
-    optional(GMAIL_READ, "search and read your mail"),
-    optional(GMAIL_SEND, "send mail in your name"),
-    optional(
+    Scope::needed("openid", "know which account this is"),
+    Scope::needed("email", "know the account's address"),
+    Scope::optional(GMAIL_READ, "search and read your mail"),
+    Scope::optional(GMAIL_SEND, "send mail in your name"),
+    Scope::optional(
         GMAIL_MODIFY,
         "write drafts, label, archive and trash your mail",
     ),
-    optional(EVENTS_READ, "see your events"),
-    optional(EVENTS, "create and change events and answer invitations"),
-    optional(CALENDARS, "know which calendars you have"),
-    optional(FREE_BUSY, "find times at which people are free"),
-    optional(CONTACTS_READ, "look people up in your contacts"),
-    optional(CONTACTS, "add and correct contacts"),
-    optional(
+    Scope::optional(EVENTS_READ, "see your events"),
+    Scope::optional(EVENTS, "create and change events and answer invitations"),
+    Scope::optional(CALENDARS, "know which calendars you have"),
+    Scope::optional(FREE_BUSY, "find times at which people are free"),
+    Scope::optional(CONTACTS_READ, "look people up in your contacts"),
+    Scope::optional(CONTACTS, "add and correct contacts"),
+    Scope::optional(
         CONTACTS_OTHER,
         "look people up among the addresses that you wrote to",
     ),
-    optional(DIRECTORY, "look people up in your organization's directory"),
-    optional(DRIVE_READ, "search and read your files"),
-    optional(
+    Scope::optional(DIRECTORY, "look people up in your organization's directory"),
+    Scope::optional(DRIVE_READ, "search and read your files"),
+    Scope::optional(
         DRIVE_FILE,
         "create files, and change those that were created here",
     ),
-    optional(DRIVE, "change, move, copy and share any of your files"),
-    optional(DOCUMENTS, "read and edit your documents"),
-    optional(SPREADSHEETS, "read and edit your spreadsheets"),
-    optional(PRESENTATIONS, "read and edit your presentations"),
+    Scope::optional(DRIVE, "change, move, copy and share any of your files"),
+    Scope::optional(DOCUMENTS, "read and edit your documents"),
+    Scope::optional(SPREADSHEETS, "read and edit your spreadsheets"),
+    Scope::optional(PRESENTATIONS, "read and edit your presentations"),
 ];
-
-const fn needed(name: &'static str, why: &'static str) -> Scope {
-    Scope {
-        name,
-        why,
-        optional: false,
-    }
-}
-
-const fn optional(name: &'static str, why: &'static str) -> Scope {
-    Scope {
-        name,
-        why,
-        optional: true,
-    }
-}
 
 /// What each scope covers, one step at a time: every method of Google's API descriptions that takes an inner scope takes
 /// the outer one too.

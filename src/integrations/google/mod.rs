@@ -1,4 +1,8 @@
 #![doc = include_str!("README.md")]
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "some failures of the provider are told in a tool's own words, and every other one passes as it is"
+)]
 
 mod account;
 mod asks;
@@ -71,37 +75,6 @@ pub(super) static INTEGRATION: Integration = Integration {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
-    use super::*;
-
-    /// What of a published tool is ours: the rest of its 1,040 bytes is the envelope that all tools share.
-    const TOOL_BYTES: usize = 655;
-    /// The same for all of them together.
-    const ALL_BYTES: usize = 11_500;
-
-    #[test]
-    fn every_tool_is_small() {
-        let mut sizes = Vec::new();
-        for tool in INTEGRATION.tools() {
-            let schema = crate::kit::schema::input_schema(tool);
-            let mut properties = schema["properties"].as_object().unwrap().clone();
-            for shared in ["account", "max_chars", "dry_run", "idempotency_key"] {
-                properties.remove(shared);
-            }
-            let words = crate::kit::schema::description(tool);
-            let properties = serde_json::to_string(&properties).unwrap();
-            sizes.push((
-                tool.name,
-                tool.name.len() + tool.title.len() + words.len() + properties.len(),
-            ));
-        }
-        let too_large = sizes.iter().filter(|(_, bytes)| *bytes > TOOL_BYTES);
-        assert_eq!(too_large.collect::<Vec<_>>(), Vec::<&(&str, usize)>::new());
-        let all: usize = sizes.iter().map(|(_, bytes)| bytes).sum();
-        assert!(all <= ALL_BYTES, "{all} {sizes:?}");
-        assert!(ICON.len() <= 400, "{}", ICON.len());
-    }
-
     #[test]
     fn addresses_are_of_one_block_each() {
         let name = |address| crate::integrations::block(address).map(|found| found.1.name);

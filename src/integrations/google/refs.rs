@@ -140,24 +140,6 @@ pub(super) fn seen<T>(
     })
 }
 
-/// The refusal of a cursor of another tool.
-pub(super) fn bad_cursor() -> ToolError {
-    ToolError::Invalid("`cursor` is not one that this tool gave".to_owned())
-}
-
-/// Whether a part of an answer may be missing without the rest being worth nothing.
-pub(super) const fn is_partial(error: &ProviderError) -> bool {
-    matches!(
-        error,
-        ProviderError::NotFound
-            | ProviderError::Forbidden { .. }
-            | ProviderError::InsufficientScope { .. }
-            | ProviderError::TooLarge { .. }
-            | ProviderError::Conflict { .. }
-            | ProviderError::Invalid { .. }
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,7 +181,7 @@ mod tests {
                 None,
             ),
             ("google://alice%40acme.example/drive/1aB_c-D", None, None),
-            ("google://work/docs/1aB_c-D/t.0", None, None),
+            ("google://mine/docs/1aB_c-D/t.0", None, None),
         ] {
             let found = FileRef::parse(text);
             let found = found.as_ref();
@@ -223,7 +205,7 @@ mod tests {
             "https://example.com/d/1aB_c-D",
             "https://docs.google.com/document/d/a%2Fb/edit",
             "https://docs.google.com/document/",
-            "google://work/mail/1",
+            "google://mine/mail/1",
         ] {
             assert_eq!(FileRef::parse(text), None, "{text}");
         }

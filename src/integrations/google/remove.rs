@@ -108,7 +108,12 @@ impl Tool for DeleteItem {
             ));
         }
         seen(cx, &what, self.removal(cx, &id).done().await)?;
-        Ok(Output::one(item.field("done", fate)))
+        let output = Output::one(item.field("done", fate));
+        // It is deleted; that the kept contacts could not be marked is a warning and no failure.
+        if self.kind == Kind::Contact && contacts::outdate(cx).await.is_err() {
+            return Ok(output.warn("google_search_contacts may still find it for some minutes"));
+        }
+        Ok(output)
     }
 }
 
@@ -145,6 +150,13 @@ impl DeleteItem {
             Kind::File | Kind::Permission if cx.granted.has(DRIVE_FILE) => DRIVE_FILE,
             Kind::File | Kind::Permission => DRIVE,
         };
+        if scope == GMAIL_ALL && !cx.granted.has(GMAIL_ALL) {
+            return Err(ToolError::Invalid(
+                "`permanent`: this connection never asks to delete mail for good; leave it out, which moves the mail to \
+                 the trash, from where Gmail deletes it after 30 days"
+                    .to_owned(),
+            ));
+        }
         cx.require(scope)?;
         if self.kind == Kind::Permission && self.parent.trim().is_empty() {
             return Err(ToolError::Invalid(

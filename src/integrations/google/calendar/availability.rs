@@ -5,19 +5,20 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
+use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcOffset};
 
-use super::super::asks::Moment;
-use super::super::auth::FREE_BUSY;
-use super::PRIMARY;
+use super::super::auth::{EVENTS_READ, FREE_BUSY};
 use super::slots::{self, Search};
+use super::times::Time;
+use super::{PRIMARY, calendar_zone};
 use crate::kit::Timestamp;
 use crate::kit::args::Limit;
 use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::output::{Item, Output};
 use crate::kit::text;
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
+use crate::kit::zone::Zone;
 
 /// People of one call; Google takes 50 calendars.
 const PEOPLE: usize = 49;
@@ -30,13 +31,16 @@ const MINUTES: u32 = 12 * 60;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FindAvailability {
-    /// Addresses.
+    /// Addresses; a zone behind one heeds their hours: ann@acme.example Asia/Tokyo.
     #[serde(default)]
     guests: Vec<String>,
-    /// With offset: 2026-11-23T09:00:00+01:00.
+    /// A date or time.
     start: String,
     /// Likewise.
     end: String,
+    /// IANA; default mine.
+    #[serde(default)]
+    time_zone: String,
     /// Length.
     #[serde(default = "half_an_hour")]
     #[schemars(range(min = 5, max = 720))]
@@ -87,20 +91,24 @@ impl Tool for FindAvailability {
     const EFFECT: Effect = Effect::Read;
     const SCOPES: Needs = Needs::All(&[FREE_BUSY]);
     const AUDIT: AuditArgs = AuditArgs {
-        plain: &["start", "end", "hours"],
+        plain: &["start", "end", "time_zone", "hours"],
         dropped: &[],
     };
 
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
-        let (search, offset, shifts) = self.search(cx)?;
+        let (mut search, mut output) = self.search(cx).await?;
         let mut people = vec![PRIMARY.to_owned()];
         for guest in &self.guests {
-            let guest = guest.trim().to_lowercase();
+            let (guest, zone) = guest.trim().split_once(' ').unwrap_or((guest.trim(), ""));
+            let guest = guest.to_lowercase();
             if !guest.contains('@') {
                 return Err(ToolError::Invalid(format!(
                     "`guests`: `{}` is not a mail address",
                     text::clip(&text::printable(&guest), 80)
                 )));
+            }
+            if !zone.is_empty() {
+                search.others.push(Zone::read("guests", zone)?);
             }
             if guest != cx.account.label.to_lowercase() && !people.contains(&guest) {
                 people.push(guest);
@@ -113,7 +121,6 @@ impl Tool for FindAvailability {
             )));
         }
         let known = ask(cx, &search, &people).await?;
-        let mut output = Output::default();
         let mut seen: Vec<String> = Vec::new();
         let mut times = Vec::new();
         for person in &people {
@@ -143,21 +150,16 @@ impl Tool for FindAvailability {
                     .to_owned(),
             ));
         }
-        if shifts {
-            output.warnings.push(
-                "`start` and `end` have different offsets: hours are those of `start`, so ask for the days after the clocks change by themselves".to_owned(),
-            );
-        }
         let found = slots::find(&search, &times, self.limit.get() as usize);
         for slot in found {
             let who = |numbers: &[usize]| -> Vec<&str> {
                 numbers.iter().map(|at| seen[*at].as_str()).collect()
             };
-            let start = local(slot.start, offset);
+            let start = local(slot.start, &search.zone);
             output.items.push(
                 Item::new(&start)
                     .field("start", start.as_str())
-                    .field("end", local(slot.end, offset))
+                    .field("end", local(slot.end, &search.zone))
                     .field("free", seen.len() - slot.busy.len())
                     .field("of", seen.len())
                     .field("busy", who(&slot.busy)),
@@ -171,23 +173,38 @@ impl Tool for FindAvailability {
 }
 
 impl FindAvailability {
-    /// What to look for, in which offset, and whether the clocks change meanwhile.
-    fn search(&self, cx: &Cx) -> Result<(Search, UtcOffset, bool), ToolError> {
-        let instant = |argument: &str, given: &str| match Moment::read(argument, given)? {
-            Moment::Instant(at) => Ok(at),
-            Moment::Day(_) => Err(ToolError::Invalid(format!(
-                "`{argument}` must be a time with its offset such as 2026-11-23T09:00:00+01:00, so that the hours of the day are known"
-            ))),
+    /// What to look for in the own zone, and what is to be said of it.
+    async fn search(&self, cx: &Cx) -> Result<(Search, Output), ToolError> {
+        let (start, end) = (
+            Time::read("start", &self.start)?,
+            Time::read("end", &self.end)?,
+        );
+        let mut output = Output::default();
+        let zone = match (self.time_zone.trim(), start, end) {
+            ("", Time::Instant(from), Time::Instant(until)) if from.offset() != until.offset() => {
+                output.warnings.push(
+                    "`start` and `end` have different offsets, and hours are those of `start`: give `time_zone` to have them change with the clocks".to_owned(),
+                );
+                Zone::fixed(from.offset())
+            }
+            ("", Time::Instant(at), _) | ("", _, Time::Instant(at)) => Zone::fixed(at.offset()),
+            ("", _, _) if cx.granted.has(EVENTS_READ) => {
+                Zone::named(&calendar_zone(cx, PRIMARY).await?).unwrap_or(Zone::UTC)
+            }
+            ("", _, _) => {
+                return Err(ToolError::Invalid(
+                    "`time_zone` is needed, so that the hours of the day are known; or give `start` an offset: 2026-11-23T09:00:00+01:00".to_owned(),
+                ));
+            }
+            (named, _, _) => Zone::read("time_zone", named)?,
         };
-        let start = instant("start", &self.start)?;
-        let end = instant("end", &self.end)?;
         if !(5..=MINUTES).contains(&self.minutes) {
             return Err(ToolError::Invalid(format!(
                 "`minutes` must be between 5 and {MINUTES}"
             )));
         }
-        let from = start.unix_timestamp().max(cx.now.seconds());
-        let until = end.unix_timestamp();
+        let from = start.instant(&zone, false).seconds().max(cx.now.seconds());
+        let until = end.instant(&zone, true).seconds();
         if until <= from || until - from > DAYS * 24 * 3_600 {
             return Err(ToolError::Invalid(format!(
                 "`end` must be in the future, after `start` and at most {DAYS} days later"
@@ -198,12 +215,13 @@ impl FindAvailability {
             from,
             until,
             length_s: i64::from(self.minutes) * 60,
-            offset_s: i64::from(start.offset().whole_seconds()),
+            zone,
+            others: Vec::new(),
             opens_s,
             closes_s,
             weekends: self.weekends,
         };
-        Ok((search, start.offset(), start.offset() != end.offset()))
+        Ok((search, output))
     }
 }
 
@@ -246,7 +264,8 @@ impl Period {
     }
 }
 
-fn local(seconds: i64, offset: UtcOffset) -> String {
+fn local(seconds: i64, zone: &Zone) -> String {
+    let offset = zone.offset(Timestamp::from_micros(seconds.saturating_mul(1_000_000)));
     let at = OffsetDateTime::from_unix_timestamp(seconds).ok();
     at.and_then(|at| at.to_offset(offset).format(&Rfc3339).ok())
         .unwrap_or_default()

@@ -5,14 +5,15 @@ use std::fmt::Write as _;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::super::asks::{day, seen, today};
+use super::super::asks::{day, seen};
 use super::super::auth::EVENTS_READ;
 use super::model::{Event, Events, Place};
-use super::{PRIMARY, below, event, events, list, rows};
+use super::{PRIMARY, below, event, events, list, rows, today};
 use crate::kit::block::{Content, ContextBlock};
 use crate::kit::error::ToolError;
 use crate::kit::text;
 use crate::kit::tool::{Cx, Needs};
+use crate::kit::zone::Zone;
 
 /// Events of an agenda.
 const AGENDA: u32 = 100;
@@ -42,7 +43,7 @@ impl ContextBlock for DayBlock {
 
     async fn read(self, cx: &Cx) -> Result<Content, ToolError> {
         let date = match self.date.as_str() {
-            "today" => today(cx.now).to_string(),
+            "today" => today(cx, "").await?.to_string(),
             given if day(given).is_some() => given.to_owned(),
             _other => {
                 return Err(ToolError::Invalid(
@@ -86,7 +87,7 @@ impl ContextBlock for DayBlock {
         prefix: &str,
         _chosen: &Map<String, Value>,
     ) -> Result<Vec<String>, ToolError> {
-        let first = today(cx.now);
+        let first = Zone::UTC.day(cx.now);
         let days = (0..DAYS).map(|more| first.saturating_add(time::Duration::days(more)));
         let words = std::iter::once("today".to_owned()).chain(days.map(|day| day.to_string()));
         Ok(words.filter(|word| word.starts_with(prefix)).collect())

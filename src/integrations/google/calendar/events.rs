@@ -3,11 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::asks::{DAY_S, Moment, all, bad_cursor, is_partial, utc};
+use super::super::asks::{DAY_S, Moment, all, utc};
 use super::super::auth::EVENTS_READ;
 use super::merge::{Reading, merge, seconds};
 use super::model::{Event, Events};
-use super::{PRIMARY, below, resolve, rows, sync};
+use super::sync::{self, Telling};
+use super::{PRIMARY, below, resolve, rows, today};
 use crate::kit::args::{Cursor, Limit};
 use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::output::Output;
@@ -73,7 +74,13 @@ impl Tool for ListEvents {
     };
 
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
+        if let Some(Ok(telling)) = self.cursor.as_ref().map(Cursor::read::<Telling>) {
+            return sync::tell(cx, telling, &self.time_zone, Output::default()).await;
+        }
         if self.changes {
+            if self.cursor.is_some() {
+                return Err(Cursor::foreign());
+            }
             if !self.start.is_empty() || !self.end.is_empty() || !self.q.is_empty() {
                 return Err(ToolError::Invalid(
                     "`changes` goes without `start`, `end` and `q`: changes are told wherever they are".to_owned(),
@@ -83,7 +90,7 @@ impl Tool for ListEvents {
             return sync::changes(cx, &ids, &self.time_zone).await;
         }
         let page = match &self.cursor {
-            Some(cursor) => cursor.read().ok_or_else(bad_cursor)?,
+            Some(cursor) => cursor.read()?,
             None => self.first(cx).await?,
         };
         let limit = self.limit.get();
@@ -97,7 +104,7 @@ impl Tool for ListEvents {
         for (reading, result) in page.readings.iter().zip(all(reads.collect()).await) {
             match result {
                 Ok(events) => pages.push((reading.clone(), events)),
-                Err(error) if is_partial(&error) => {
+                Err(error) if error.is_partial() => {
                     output.warnings.push(format!(
                         "calendar {} cannot be read: {error}",
                         text::clip(&reading.id, 80)
@@ -153,11 +160,16 @@ impl ListEvents {
     }
 
     async fn first(&self, cx: &Cx) -> Result<Page, ToolError> {
-        let window = window(cx, &self.start, &self.end)?;
+        let zone = self.time_zone.trim();
         let ids = self.places(cx).await?;
+        let start = match self.start.trim() {
+            "" => Moment::Day(today(cx, zone).await?),
+            given => Moment::read("start", given)?,
+        };
+        let window = window(start, &self.end)?;
         Ok(Page {
             q: self.q.trim().to_owned(),
-            zone: self.time_zone.trim().to_owned(),
+            zone: zone.to_owned(),
             readings: ids.into_iter().map(Reading::new).collect(),
             ..window
         })
@@ -165,11 +177,7 @@ impl ListEvents {
 }
 
 /// The instants to ask for, and the local days where days are meant.
-fn window(cx: &Cx, start: &str, end: &str) -> Result<Page, ToolError> {
-    let start = match start.trim() {
-        "" => Moment::Day(super::super::asks::today(cx.now)),
-        given => Moment::read("start", given)?,
-    };
+fn window(start: Moment, end: &str) -> Result<Page, ToolError> {
     let end = match end.trim() {
         "" => match start {
             Moment::Day(day) => Moment::Day(day.saturating_add(time::Duration::days(DAYS - 1))),
@@ -220,7 +228,7 @@ pub(super) async fn day(
     date: &str,
     limit: u32,
 ) -> Result<(Vec<Event>, Events), ToolError> {
-    let page = window(cx, date, date)?;
+    let page = window(Moment::read("date", date)?, date)?;
     let reading = Reading::new(PRIMARY.to_owned());
     let mut events = read(cx, &page, &reading, limit).await?;
     let found = std::mem::take(&mut events.items);

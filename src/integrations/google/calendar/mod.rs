@@ -14,7 +14,8 @@ mod slots;
 mod sync;
 mod times;
 
-use model::{Event, Place, Places};
+use model::{Event, Events, Place, Places};
+use time::Date;
 
 use super::asks::seen;
 use crate::kit::block::BlockDef;
@@ -22,6 +23,7 @@ use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::integration::Toolset;
 use crate::kit::text;
 use crate::kit::tool::{Cx, ToolDef};
+use crate::kit::zone::Zone;
 
 pub(super) use rows::place_item;
 
@@ -139,12 +141,46 @@ async fn resolve_one(cx: &Cx, name: &str) -> Result<String, ToolError> {
     Ok(ids.into_iter().next().unwrap_or_else(|| PRIMARY.to_owned()))
 }
 
+/// The present day in this zone, or in that of the person's own calendar when it is empty.
+async fn today(cx: &Cx, zone: &str) -> Result<Date, ToolError> {
+    let zone = match zone {
+        "" => match zone_of(cx, PRIMARY).await {
+            Ok(own) => Zone::named(&own).unwrap_or(Zone::UTC),
+            // Other calendars can still be read.
+            Err(error) if error.is_partial() => Zone::UTC,
+            Err(error) => return Err(error.into()),
+        },
+        named => Zone::read("time_zone", named)?,
+    };
+    Ok(zone.day(cx.now))
+}
+
 /// One event.
 async fn event(cx: &Cx, calendar: &str, id: &str) -> Result<Event, ToolError> {
-    let request = cx.api.get(&below(calendar, &["events", id]));
+    event_in(cx, calendar, id, "").await
+}
+
+/// One event, with its times as the clock shows them in this zone; empty is the calendar's.
+async fn event_in(cx: &Cx, calendar: &str, id: &str, zone: &str) -> Result<Event, ToolError> {
+    let request = cx
+        .api
+        .get(&below(calendar, &["events", id]))
+        .query_opt("timeZone", Some(zone).filter(|zone| !zone.is_empty()));
     let event: Event = seen(cx, &format!("event {id}"), request.send().await)?;
     if event.status == "cancelled" {
         return Err(ToolError::NotFound(format!("event {id} is cancelled")));
     }
     Ok(event)
+}
+
+/// The calendar's own time zone.
+async fn calendar_zone(cx: &Cx, calendar: &str) -> Result<String, ToolError> {
+    seen(cx, "the calendar", zone_of(cx, calendar).await)
+}
+
+/// The same. Asked of its events, for that needs no further scope.
+async fn zone_of(cx: &Cx, calendar: &str) -> Result<String, ProviderError> {
+    let request = cx.api.get(&below(calendar, &["events"]));
+    let request = request.query("maxResults", 1).query("fields", "timeZone");
+    Ok(request.send::<Events>().await?.time_zone)
 }

@@ -65,6 +65,12 @@ pub(in super::super) struct Event {
     pub(in super::super) visibility: String,
     pub(in super::super) reminders: Option<Value>,
     pub(in super::super) color_id: String,
+    /// Of another provider, or Meet's.
+    pub(in super::super) conference_data: Option<Value>,
+    pub(in super::super) attachments: Vec<Value>,
+    pub(in super::super) guests_can_invite_others: Option<bool>,
+    pub(in super::super) guests_can_modify: Option<bool>,
+    pub(in super::super) guests_can_see_other_guests: Option<bool>,
 }
 
 /// The day or the instant at which an event begins or ends.

@@ -8,9 +8,9 @@ use time::Duration;
 
 use super::super::asks::{changes, seen};
 use super::super::auth::EVENTS;
-use super::model::{Event, Events, When};
-use super::times::Time;
-use super::{below, event, resolve_one, rows, series};
+use super::model::{Event, When};
+use super::times::{Time, written, zoned};
+use super::{below, calendar_zone, event, event_in, resolve_one, rows, series};
 use crate::kit::documents::html_of_markdown;
 use crate::kit::error::ToolError;
 use crate::kit::mail::Address;
@@ -150,6 +150,14 @@ impl SaveEvent {
         }
     }
 
+    /// The zone behind the times; empty when there is none.
+    fn zone(&self) -> &str {
+        let mut behind = [&self.start, &self.end]
+            .into_iter()
+            .filter_map(|text| text.trim().split_once(' '));
+        behind.next().map_or("", |(_, zone)| zone.trim())
+    }
+
     const fn notify(&self) -> Notify {
         if self.quiet {
             Notify::Nobody
@@ -180,7 +188,7 @@ impl SaveEvent {
     }
 
     async fn update(&self, cx: &Cx, calendar: &str) -> Result<Output, ToolError> {
-        let found = event(cx, calendar, self.id.trim()).await?;
+        let mut found = event(cx, calendar, self.id.trim()).await?;
         let is_occurrence = !found.recurring_event_id.is_empty();
         let is_series = !found.recurrence.is_empty();
         let scope = self.scope.unwrap_or(if is_occurrence {
@@ -194,7 +202,15 @@ impl SaveEvent {
             ));
         }
         let master = if is_occurrence && scope != Scope::This {
-            Some(event(cx, calendar, &found.recurring_event_id).await?)
+            // What moves is the clock of the zone that the series is in, which need not be the calendar's.
+            let zone = match self.zone() {
+                "" => found.start.time_zone.clone(),
+                given => {
+                    found = event_in(cx, calendar, self.id.trim(), given).await?;
+                    given.to_owned()
+                }
+            };
+            Some(event_in(cx, calendar, &found.recurring_event_id, &zone).await?)
         } else {
             None
         };
@@ -321,15 +337,15 @@ impl SaveEvent {
             ("", Some(was)) => was,
             _given => given_start,
         };
-        let end = match (self.end.trim(), was, until) {
+        let (end_zone, end) = match (self.end.trim(), was, until) {
             ("", Some(was), Some(until)) if was.is_day() == start.is_day() => {
-                start.later(until.since(was).unwrap_or(Duration::HOUR))
+                ("", start.later(until.since(was).unwrap_or(Duration::HOUR)))
             }
-            ("", ..) if start.is_day() => start.later(Duration::DAY),
-            ("", ..) => start.later(Duration::HOUR),
+            ("", ..) if start.is_day() => ("", start.later(Duration::DAY)),
+            ("", ..) => ("", start.later(Duration::HOUR)),
             // The last day is part of it.
-            _given => match zoned("end", &self.end, until)?.1 {
-                last @ Time::Day(_) => last.later(Duration::DAY),
+            _given => match zoned("end", &self.end, until)? {
+                (_, last @ Time::Day(_)) => ("", last.later(Duration::DAY)),
                 timed => timed,
             },
         };
@@ -338,10 +354,10 @@ impl SaveEvent {
                 "`start` and `end` must both be dates or both be times".to_owned(),
             ));
         }
-        if end
-            .since(start)
-            .is_some_and(|length| length <= Duration::ZERO)
-        {
+        // Clocks of two zones are for Google to compare.
+        let comparable = end_zone.is_empty() || end_zone == start_zone;
+        let length = end.since(start).filter(|_| comparable);
+        if length.is_some_and(|length| length <= Duration::ZERO) {
             return Err(ToolError::Invalid(
                 "`end` must come after `start`".to_owned(),
             ));
@@ -351,14 +367,22 @@ impl SaveEvent {
             given => given.to_owned(),
         };
         let repeats = !self.rrule.trim().is_empty() || !before.recurrence.is_empty();
-        let needs_zone = [start, end]
-            .iter()
-            .any(|time| matches!(time, Time::Local(_)));
+        let is_local = |time: Time| matches!(time, Time::Local(_));
+        let needs_zone = is_local(start) || (is_local(end) && end_zone.is_empty());
         if zone.is_empty() && !start.is_day() && (needs_zone || repeats) {
             zone = calendar_zone(cx, calendar).await?;
         }
+        let end_zone = match end_zone {
+            "" => zone.as_str(),
+            given => given,
+        };
+        if (repeats || !before.recurring_event_id.is_empty()) && end_zone != zone {
+            return Err(ToolError::Invalid(
+                "`end` of a series must be in the zone of its `start`".to_owned(),
+            ));
+        }
         let Some(occurrence) = occurrence else {
-            return Ok(Some((start.when(&zone), end.when(&zone))));
+            return Ok(Some((start.when(&zone), end.when(end_zone))));
         };
         // The series moves as much as this occurrence does.
         let moved = |to: Time, from: &When, base: &When| {
@@ -421,21 +445,6 @@ impl SaveEvent {
     }
 }
 
-/// A moment with the name of its zone, which may stand behind it: `2026-11-23T09:00 Europe/Berlin`. What is not given is
-/// what it was.
-fn zoned<'a>(
-    argument: &str,
-    given: &'a str,
-    was: Option<Time>,
-) -> Result<(&'a str, Time), ToolError> {
-    let given = given.trim();
-    if let ("", Some(was)) = (given, was) {
-        return Ok(("", was));
-    }
-    let (time, zone) = given.split_once(' ').unwrap_or((given, ""));
-    Ok((zone.trim(), Time::read(argument, time)?))
-}
-
 /// Text, or nothing when it is empty.
 fn text(text: &str) -> Value {
     if text.is_empty() {
@@ -443,20 +452,6 @@ fn text(text: &str) -> Value {
     } else {
         json!(text)
     }
-}
-
-/// A moment as a change sends it: what is sent is merged into what is there, so a day takes the time away and the other
-/// way round.
-fn written(when: &When, was: &When) -> Value {
-    let mut sent = json!(when);
-    if when.date.is_empty() && !was.date.is_empty() {
-        sent["date"] = Value::Null;
-    }
-    if when.date_time.is_empty() && !was.date_time.is_empty() {
-        sent["dateTime"] = Value::Null;
-        sent["timeZone"] = Value::Null;
-    }
-    sent
 }
 
 fn addresses(attendees: &[Value]) -> Vec<&str> {
@@ -497,14 +492,6 @@ pub(super) fn conference(cx: &Cx) -> Value {
     } })
 }
 
-/// The calendar's own time zone. Asked of its events, for that needs no further scope.
-async fn calendar_zone(cx: &Cx, calendar: &str) -> Result<String, ToolError> {
-    let request = cx.api.get(&below(calendar, &["events"]));
-    let request = request.query("maxResults", 1).query("fields", "timeZone");
-    let found = request.send::<Events>().await;
-    Ok(seen(cx, "the calendar", found)?.time_zone)
-}
-
 pub(super) async fn insert(
     cx: &Cx,
     calendar: &str,
@@ -512,10 +499,12 @@ pub(super) async fn insert(
     notify: Notify,
 ) -> Result<Event, ToolError> {
     let about_meet = body.contains_key("conferenceData");
+    let has_files = body.contains_key("attachments");
     let request = cx.api.post(&below(calendar, &["events"]));
     let request = request
         .query("sendUpdates", notify.word())
-        .query_opt("conferenceDataVersion", about_meet.then_some(1));
+        .query_opt("conferenceDataVersion", about_meet.then_some(1))
+        .query_opt("supportsAttachments", has_files.then_some(true));
     let created = request.json(body).send().await;
     seen(cx, &format!("calendar {calendar}"), created)
 }

@@ -5,7 +5,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::super::asks::{changes, seen};
-use super::model::Event;
+use super::merge::seconds;
+use super::model::{Event, When};
 use super::save::{Change, Notify, conference, insert, patch};
 use super::{below, rows, rule};
 use crate::kit::error::ToolError;
@@ -18,12 +19,14 @@ const PAGE: u32 = 2_500;
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Instances {
-    items: Vec<Named>,
+    items: Vec<Instance>,
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
-struct Named {}
+#[serde(rename_all = "camelCase", default)]
+struct Instance {
+    original_start_time: When,
+}
 
 /// How many occurrences come before this one; of a series without a count, whether any does.
 pub(super) async fn past(
@@ -39,10 +42,11 @@ pub(super) async fn past(
     } else {
         at.date_time.clone()
     };
+    // A day begins at another instant than UTC's: this occurrence itself may be among them.
     let most = if rule::count(&master.recurrence).is_some() {
         PAGE
     } else {
-        1
+        2
     };
     let request = cx
         .api
@@ -51,9 +55,11 @@ pub(super) async fn past(
         .query("timeMax", until)
         .query("maxResults", most)
         .query("showDeleted", true)
-        .query("fields", "items(id)");
+        .query("fields", "items(originalStartTime)");
     let found = seen(cx, "the series", request.send::<Instances>().await)?;
-    Ok(u32::try_from(found.items.len()).unwrap_or(u32::MAX))
+    let is_before = |one: &&Instance| seconds(&one.original_start_time) < seconds(at);
+    let before = found.items.iter().filter(is_before).count();
+    Ok(u32::try_from(before).unwrap_or(u32::MAX))
 }
 
 /// Ends the series before the occurrence and begins a new one with it.
@@ -92,8 +98,16 @@ pub(super) async fn split(
         return Ok(Output::of(vec![new, old]));
     }
     let mut body = copied(master, occurrence, past);
-    if !master.hangout_link.is_empty() && !change.is_about_meet() {
-        body.insert("conferenceData".to_owned(), conference(cx));
+    if !change.is_about_meet() {
+        // A Meet link belongs to one event; a conference of another provider can be copied.
+        let meeting = if master.hangout_link.is_empty() {
+            master.conference_data.clone()
+        } else {
+            Some(conference(cx))
+        };
+        if let Some(meeting) = meeting {
+            body.insert("conferenceData".to_owned(), meeting);
+        }
     }
     let shown = change.shown();
     for (field, value) in change.body {
@@ -161,22 +175,70 @@ fn copied(master: &Event, occurrence: &Event, past: u32) -> Map<String, Value> {
     if let Some(reminders) = &master.reminders {
         body.insert("reminders".to_owned(), reminders.clone());
     }
-    let guests = master.attendees.iter().map(|own| {
-        let mut guest = Map::new();
-        for field in ["email", "displayName", "optional", "resource"] {
-            if let Some(value) = own.get(field) {
-                guest.insert(field.to_owned(), value.clone());
-            }
+    for (field, value) in [
+        ("guestsCanInviteOthers", master.guests_can_invite_others),
+        ("guestsCanModify", master.guests_can_modify),
+        (
+            "guestsCanSeeOtherGuests",
+            master.guests_can_see_other_guests,
+        ),
+    ] {
+        if let Some(value) = value {
+            body.insert(field.to_owned(), json!(value));
         }
-        Value::Object(guest)
-    });
-    let guests: Vec<Value> = guests.collect();
-    if !guests.is_empty() {
-        body.insert("attendees".to_owned(), json!(guests));
+    }
+    let guest = ["email", "displayName", "optional", "resource"];
+    let file = ["fileUrl", "title", "mimeType", "iconLink"];
+    for (field, list, members) in [
+        ("attendees", &master.attendees, guest),
+        ("attachments", &master.attachments, file),
+    ] {
+        if !list.is_empty() {
+            let copies: Vec<Value> = list.iter().map(|own| members_of(own, &members)).collect();
+            body.insert(field.to_owned(), json!(copies));
+        }
     }
     body.insert(
         "recurrence".to_owned(),
         json!(rule::after(&master.recurrence, past)),
     );
     body
+}
+
+/// Only these members of it.
+fn members_of(own: &Value, members: &[&str]) -> Value {
+    let mut copy = Map::new();
+    for member in members {
+        if let Some(value) = own.get(*member) {
+            copy.insert((*member).to_owned(), value.clone());
+        }
+    }
+    Value::Object(copy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_series_keeps_files_and_what_guests_may_do() {
+        let master = Event {
+            attachments: vec![json!({
+                "fileUrl": "https://drive.google.com/open?id=1", "title": "Agenda", "fileId": "1",
+            })],
+            guests_can_modify: Some(true),
+            guests_can_invite_others: Some(false),
+            attendees: vec![json!({ "email": "bob@acme.example", "responseStatus": "accepted" })],
+            ..Event::default()
+        };
+        let body = copied(&master, &Event::default(), 0);
+        assert_eq!(
+            body["attachments"],
+            json!([{ "fileUrl": "https://drive.google.com/open?id=1", "title": "Agenda" }])
+        );
+        assert_eq!(body["guestsCanModify"], true);
+        assert_eq!(body["guestsCanInviteOthers"], false);
+        assert_eq!(body["attendees"], json!([{ "email": "bob@acme.example" }]));
+        assert!(!body.contains_key("guestsCanSeeOtherGuests"));
+    }
 }

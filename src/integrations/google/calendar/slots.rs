@@ -1,15 +1,20 @@
 //! Free times of several people, found on a grid. Pure: no request, no clock.
 
+use crate::kit::Timestamp;
+use crate::kit::zone::Zone;
+
 /// What is looked for; instants are seconds since 1970.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Search {
     pub(super) from: i64,
     pub(super) until: i64,
     /// Length of the meeting.
     pub(super) length_s: i64,
-    /// Offset of local time from UTC.
-    pub(super) offset_s: i64,
-    /// Working hours, in seconds of the local day.
+    /// Where the one who looks is.
+    pub(super) zone: Zone,
+    /// Where others are whose hours count too.
+    pub(super) others: Vec<Zone>,
+    /// Working hours, in seconds of the day of each.
     pub(super) opens_s: i64,
     pub(super) closes_s: i64,
     pub(super) weekends: bool,
@@ -38,16 +43,17 @@ pub(super) fn find(search: &Search, people: &[Vec<(i64, i64)>], max: usize) -> V
     } else {
         HALF_HOUR_S
     };
-    let local = |at: i64| at + search.offset_s;
+    let own = &search.zone;
     // Up to the grid of the local day.
-    let behind = local(search.from).rem_euclid(step);
+    let behind = local(own, search.from).rem_euclid(step);
     let mut start = search.from + if behind == 0 { 0 } else { step - behind };
     let mut slots = Vec::new();
     while start + search.length_s <= search.until {
         let end = start + search.length_s;
-        let of_day = local(start).rem_euclid(DAY_S);
-        let fits = of_day >= search.opens_s && of_day + search.length_s <= search.closes_s;
-        if fits && (search.weekends || !is_weekend(local(start))) {
+        if std::iter::once(own)
+            .chain(&search.others)
+            .all(|zone| at_work(search, local(zone, start)))
+        {
             let overlaps = |times: &Vec<(i64, i64)>| {
                 times
                     .iter()
@@ -72,11 +78,11 @@ pub(super) fn find(search: &Search, people: &[Vec<(i64, i64)>], max: usize) -> V
             if chosen.len() == max {
                 break;
             }
-            let day = local(slot.start).div_euclid(DAY_S);
-            let same_day = |own: &&Slot| local(own.start).div_euclid(DAY_S) == day;
+            let day = local(own, slot.start).div_euclid(DAY_S);
+            let same_day = |one: &&Slot| local(own, one.start).div_euclid(DAY_S) == day;
             let clashes = chosen
                 .iter()
-                .any(|own| own.start < slot.end && slot.start < own.end);
+                .any(|one| one.start < slot.end && slot.start < one.end);
             if !clashes && chosen.iter().filter(same_day).count() < most {
                 chosen.push(slot.clone());
             }
@@ -84,6 +90,19 @@ pub(super) fn find(search: &Search, people: &[Vec<(i64, i64)>], max: usize) -> V
     }
     chosen.sort_by_key(|slot| (slot.busy.len(), slot.start));
     chosen
+}
+
+/// What the clock shows, in seconds since it showed 1970.
+fn local(zone: &Zone, at: i64) -> i64 {
+    let offset = zone.offset(Timestamp::from_micros(at.saturating_mul(1_000_000)));
+    at + i64::from(offset.whole_seconds())
+}
+
+/// Whether a meeting that begins then lies within the hours of a working day.
+fn at_work(search: &Search, local: i64) -> bool {
+    let of_day = local.rem_euclid(DAY_S);
+    let fits = of_day >= search.opens_s && of_day + search.length_s <= search.closes_s;
+    fits && (search.weekends || !is_weekend(local))
 }
 
 /// 1970-01-01 was a Thursday.
@@ -104,7 +123,8 @@ mod tests {
             from: MONDAY,
             until: MONDAY + 2 * DAY_S,
             length_s: HOUR,
-            offset_s: HOUR,
+            zone: Zone::named("Europe/Berlin").unwrap_or(Zone::UTC),
+            others: Vec::new(),
             opens_s: 9 * HOUR,
             closes_s: 12 * HOUR,
             weekends: false,
@@ -135,6 +155,39 @@ mod tests {
             "one of two is better than nothing"
         );
         assert!(find(&search(), &[vec![(MONDAY, MONDAY + 2 * DAY_S)]], 2).is_empty());
+    }
+
+    #[test]
+    fn everybody_is_at_work() {
+        let both = |other: &str| Search {
+            others: vec![Zone::named(other).unwrap_or(Zone::UTC)],
+            closes_s: 17 * HOUR,
+            ..search()
+        };
+        // Nine in New York is three in the afternoon in Berlin.
+        assert_eq!(
+            hours(&find(&both("America/New_York"), &[vec![]], 2)),
+            [(900, 0), (960, 0)]
+        );
+        assert!(find(&both("Asia/Tokyo"), &[vec![]], 2).len() < 2);
+        assert!(find(&both("Pacific/Auckland"), &[vec![]], 2).is_empty());
+    }
+
+    #[test]
+    fn the_working_day_moves_with_the_clocks() {
+        // Friday 2026-03-27 and Monday 2026-03-30, between which Berlin's clocks are changed.
+        let friday = 1_774_566_000;
+        let spring = Search {
+            from: friday,
+            until: friday + 4 * DAY_S,
+            ..search()
+        };
+        let found = find(&spring, &[vec![]], 6);
+        let began: Vec<i64> = found
+            .iter()
+            .map(|slot| (slot.start - friday) / 60)
+            .collect();
+        assert_eq!(began, [540, 600, 660, 4_800, 4_860, 4_920]);
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::asks::{DAY_S, utc};
-use super::model::Events;
+use super::model::{Event, Events};
 use super::{below, rows};
 use crate::kit::Record;
+use crate::kit::args::Cursor;
 use crate::kit::error::{ProviderError, ToolError};
-use crate::kit::output::Output;
+use crate::kit::output::{Item, Output};
 use crate::kit::text;
 use crate::kit::tool::Cx;
 
@@ -30,6 +31,29 @@ struct Known {
     at: String,
 }
 
+/// A calendar whose changes are told.
+#[derive(Debug, Serialize, Deserialize)]
+struct Watched {
+    calendar: String,
+    /// The token that the telling begins with, and when it was kept.
+    token: String,
+    at: String,
+    /// The token to keep when all is told: that of the first look, so that what changes meanwhile is told next time.
+    next: Option<String>,
+}
+
+/// How far a telling has come that does not fit into one answer. New tokens are kept only at its end.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Telling {
+    /// Calendars that are not told wholly yet.
+    open: Vec<Watched>,
+    /// Those that are, with the tokens to keep.
+    done: Vec<(String, String)>,
+    /// The last event told of the first open calendar. Events are told in the order of their ids, because one that
+    /// changes meanwhile changes its place in Google's list.
+    told: String,
+}
+
 /// What is new, changed and cancelled in these calendars since the last call.
 pub(super) async fn changes(
     cx: &Cx,
@@ -37,65 +61,162 @@ pub(super) async fn changes(
     zone: &str,
 ) -> Result<Output, ToolError> {
     let mut output = Output::default();
-    let total = u32::try_from(calendars.len()).ok();
-    for (done, calendar) in (1..).zip(calendars) {
-        one(cx, calendar, zone, &mut output).await?;
-        cx.progress.step(done, total, calendar.as_str());
+    let mut telling = Telling::default();
+    for calendar in calendars {
+        let record = cx.records.get(COLLECTION, calendar).await?;
+        let known = record.and_then(|record| serde_json::from_str::<Known>(&record.body).ok());
+        if let Some(known) = known {
+            telling.open.push(Watched {
+                calendar: calendar.clone(),
+                token: known.token,
+                at: known.at,
+                next: None,
+            });
+        } else {
+            watch(cx, calendar).await?;
+            output.warnings.push(format!(
+                "{} is watched from now on; the next call tells what changed",
+                shown(calendar)
+            ));
+        }
     }
-    Ok(output)
+    tell(cx, telling, zone, output).await
 }
 
-async fn one(cx: &Cx, calendar: &str, zone: &str, output: &mut Output) -> Result<(), ToolError> {
-    let shown = text::clip(&text::printable(calendar), 80);
-    let record = cx.records.get(COLLECTION, calendar).await?;
-    let known = record.and_then(|record| serde_json::from_str::<Known>(&record.body).ok());
-    let Some(known) = known else {
-        begin(cx, calendar).await?;
-        output.warnings.push(format!(
-            "{shown} is watched from now on; the next call tells what changed"
-        ));
-        return Ok(());
-    };
-    match since(cx, calendar, zone, &known.token).await {
-        Ok((events, token)) => {
-            let items = events.iter().flat_map(|page| &page.items);
-            let before = output.items.len();
-            output
-                .items
-                .extend(items.map(|event| rows::event(cx, calendar, event)));
-            if output.items.len() == before {
-                output
-                    .warnings
-                    .push(format!("nothing changed in {shown} since {}", known.at));
-            }
-            // Kept only after the last page: a call that breaks off before is told the same again.
-            match token {
-                Some(token) => keep(cx, calendar, token).await?,
-                None => {
-                    begin(cx, calendar).await?;
-                    output.truncated = true;
-                    output.warnings.push(format!(
-                        "{shown} changed more than can be told at once; list its events, it is watched anew from now on"
-                    ));
-                }
-            }
-            Ok(())
+/// Tells what fits into one answer.
+pub(super) async fn tell(
+    cx: &Cx,
+    telling: Telling,
+    zone: &str,
+    mut output: Output,
+) -> Result<Output, ToolError> {
+    let Telling {
+        open,
+        mut done,
+        mut told,
+    } = telling;
+    let total = u32::try_from(open.len()).ok();
+    // Well below the cap: what is cut on the way out would be told to nobody.
+    let mut room = cx.max_chars / 4 * 3;
+    let mut rest = Telling::default();
+    for (number, mut watched) in (1..).zip(open) {
+        let after = std::mem::take(&mut told);
+        // Behind a calendar that did not fit, one is read only for its token.
+        let is_full = !rest.open.is_empty();
+        if is_full && watched.next.is_some() {
+            rest.open.push(watched);
+            continue;
         }
+        let Some((mut events, next)) = look(cx, &watched, zone, &mut output).await? else {
+            continue;
+        };
+        cx.progress.step(number, total, watched.calendar.as_str());
+        events.retain(|event| event.id > after);
+        let fitting = if is_full {
+            0
+        } else {
+            put(cx, &watched.calendar, &events, &mut room, &mut output.items)
+        };
+        if fitting == events.len() {
+            done.push((watched.calendar, next));
+            continue;
+        }
+        if !is_full {
+            let last = fitting.checked_sub(1);
+            rest.told = last.map_or(after, |last| events[last].id.clone());
+        }
+        watched.next = Some(next);
+        rest.open.push(watched);
+    }
+    if rest.open.is_empty() {
+        for (calendar, token) in done {
+            keep(cx, &calendar, token).await?;
+        }
+        return Ok(output);
+    }
+    rest.done = done;
+    Ok(output.next(Some(Cursor::of(&rest))))
+}
+
+/// Adds the events for which there is room, and one at least; answers how many.
+fn put(
+    cx: &Cx,
+    calendar: &str,
+    events: &[Event],
+    room: &mut usize,
+    items: &mut Vec<Item>,
+) -> usize {
+    for (index, event) in events.iter().enumerate() {
+        let item = rows::event(cx, calendar, event);
+        let size = serde_json::to_string(&item).map_or(0, |text| text.chars().count());
+        if size > *room && !items.is_empty() {
+            return index;
+        }
+        *room = room.saturating_sub(size);
+        items.push(item);
+    }
+    events.len()
+}
+
+/// What changed in a calendar by id, and the token to keep when it is told; `None` when it has to be watched anew.
+async fn look(
+    cx: &Cx,
+    watched: &Watched,
+    zone: &str,
+    output: &mut Output,
+) -> Result<Option<(Vec<Event>, String)>, ToolError> {
+    let Watched {
+        calendar,
+        token,
+        at,
+        next,
+    } = watched;
+    let name = shown(calendar);
+    let (mut events, end) = match since(cx, calendar, zone, token).await {
+        Ok(found) => found,
         // The token is too old, or somebody changed who may see the calendar.
         Err(ProviderError::NotFound | ProviderError::Conflict { .. }) => {
-            begin(cx, calendar).await?;
+            watch(cx, calendar).await?;
             output.warnings.push(format!(
-                "Google no longer knows what changed in {shown} since {}; it is watched anew from now on",
-                known.at
+                "Google no longer knows what changed in {name} since {at}; it is watched anew from now on"
             ));
-            Ok(())
+            return Ok(None);
         }
-        Err(other) => Err(other.into()),
+        Err(other) => return Err(other.into()),
+    };
+    let next = match (next, end) {
+        (Some(next), _) => next.clone(),
+        (None, Some(end)) => end,
+        (None, None) => {
+            output.truncated = true;
+            output.warnings.push(format!(
+                "{name} changed more than can be told at once; list its events, it is watched anew from now on"
+            ));
+            begin(cx, calendar).await?
+        }
+    };
+    if events.is_empty() && watched.next.is_none() {
+        output
+            .warnings
+            .push(format!("nothing changed in {name} since {at}"));
     }
+    events.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(Some((events, next)))
+}
+
+/// A calendar's name for a sentence.
+fn shown(calendar: &str) -> String {
+    text::clip(&text::printable(calendar), 80)
+}
+
+/// Watches a calendar from now on.
+async fn watch(cx: &Cx, calendar: &str) -> Result<(), ToolError> {
+    let token = begin(cx, calendar).await?;
+    keep(cx, calendar, token).await
 }
 
 /// Reads to the end of the calendar once, for nothing but the token that stands there.
-async fn begin(cx: &Cx, calendar: &str) -> Result<(), ToolError> {
+async fn begin(cx: &Cx, calendar: &str) -> Result<String, ToolError> {
     let mut token: Option<String> = None;
     let from = utc(cx.now.seconds() - BACK_DAYS * DAY_S);
     for _ in 0..PAGES {
@@ -107,7 +228,7 @@ async fn begin(cx: &Cx, calendar: &str) -> Result<(), ToolError> {
             .query_opt("pageToken", token.as_deref());
         let page: Events = request.send().await?;
         if let Some(token) = page.next_sync_token {
-            return keep(cx, calendar, token).await;
+            return Ok(token);
         }
         token = page.next_page_token;
         if token.is_none() {
@@ -139,8 +260,8 @@ async fn since(
     calendar: &str,
     zone: &str,
     token: &str,
-) -> Result<(Vec<Events>, Option<String>), ProviderError> {
-    let mut pages = Vec::new();
+) -> Result<(Vec<Event>, Option<String>), ProviderError> {
+    let mut events = Vec::new();
     let mut page_token: Option<String> = None;
     for _ in 0..PAGES {
         let request = cx.api.get(&below(calendar, &["events"]));
@@ -149,13 +270,12 @@ async fn since(
             .query("maxResults", PAGE)
             .query_opt("timeZone", Some(zone).filter(|zone| !zone.is_empty()))
             .query_opt("pageToken", page_token.as_deref());
-        let mut page: Events = request.send().await?;
-        page_token = page.next_page_token.take();
-        let end = page.next_sync_token.take();
-        pages.push(page);
-        if end.is_some() || page_token.is_none() {
-            return Ok((pages, end));
+        let page: Events = request.send().await?;
+        events.extend(page.items);
+        page_token = page.next_page_token;
+        if page.next_sync_token.is_some() || page_token.is_none() {
+            return Ok((events, page.next_sync_token));
         }
     }
-    Ok((pages, None))
+    Ok((events, None))
 }

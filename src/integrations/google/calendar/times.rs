@@ -1,12 +1,15 @@
 //! When an event begins and ends, as arguments and as Calendar write it.
 
+use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, Duration, OffsetDateTime, PrimitiveDateTime};
 
 use super::super::asks::day;
 use super::model::When;
+use crate::kit::Timestamp;
 use crate::kit::error::ToolError;
+use crate::kit::zone::Zone;
 
 /// A day, an instant, or a time of the clock in a zone that is named elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +66,16 @@ impl Time {
         }
     }
 
+    /// The instant in this zone; `end` takes a day to its end.
+    pub(super) fn instant(self, zone: &Zone, end: bool) -> Timestamp {
+        match self {
+            Self::Instant(at) => Timestamp::from_micros(at.unix_timestamp() * 1_000_000),
+            Self::Local(at) => zone.instant(at),
+            Self::Day(day) if end => zone.instant(day.next_day().unwrap_or(day).midnight()),
+            Self::Day(day) => zone.instant(day.midnight()),
+        }
+    }
+
     /// The same time of the clock, in the zone of the event.
     pub(super) const fn as_local(self) -> Self {
         match self {
@@ -109,6 +122,35 @@ impl Time {
             },
         }
     }
+}
+
+/// A moment with the name of its zone, which may stand behind it: `2026-11-23T09:00 Europe/Berlin`. What is not given is
+/// what it was.
+pub(super) fn zoned<'a>(
+    argument: &str,
+    given: &'a str,
+    was: Option<Time>,
+) -> Result<(&'a str, Time), ToolError> {
+    let given = given.trim();
+    if let ("", Some(was)) = (given, was) {
+        return Ok(("", was));
+    }
+    let (time, zone) = given.split_once(' ').unwrap_or((given, ""));
+    Ok((zone.trim(), Time::read(argument, time)?))
+}
+
+/// A moment as a change sends it: what is sent is merged into what is there, so a day takes the time away and the other
+/// way round.
+pub(super) fn written(when: &When, was: &When) -> Value {
+    let mut sent = json!(when);
+    if when.date.is_empty() && !was.date.is_empty() {
+        sent["date"] = Value::Null;
+    }
+    if when.date_time.is_empty() && !was.date_time.is_empty() {
+        sent["dateTime"] = Value::Null;
+        sent["timeZone"] = Value::Null;
+    }
+    sent
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod search;
 mod sync;
 
 use model::{Entry, Person};
+pub(super) use sync::outdate;
 
 use crate::kit::block::BlockDef;
 use crate::kit::error::ProviderError;

@@ -1,7 +1,7 @@
 //! People's JSON, only the fields that are read.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A person.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -27,6 +27,9 @@ pub(in super::super) struct Name {
     pub(in super::super) display_name: String,
     pub(in super::super) given_name: String,
     pub(in super::super) family_name: String,
+    /// Whole, because a change sends it back.
+    #[serde(flatten)]
+    pub(in super::super) rest: Map<String, Value>,
 }
 
 /// A value of a certain type: an address, a number, a note, a page.
@@ -36,6 +39,9 @@ pub(in super::super) struct Entry {
     pub(in super::super) value: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(in super::super) r#type: String,
+    /// Whole, because a change sends it back.
+    #[serde(flatten)]
+    pub(in super::super) rest: Map<String, Value>,
 }
 
 /// Where somebody works.
@@ -45,6 +51,9 @@ pub(in super::super) struct Organization {
     pub(in super::super) name: String,
     pub(in super::super) title: String,
     pub(in super::super) department: String,
+    /// Whole, because a change sends it back.
+    #[serde(flatten)]
+    pub(in super::super) rest: Map<String, Value>,
 }
 
 /// Where somebody lives or works.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::asks::{changes, seen};
 use super::super::auth::CONTACTS;
-use super::model::{Entry, Person};
+use super::model::{Entry, Organization, Person};
 use super::{FIELDS, card, person, person_id, sync};
 use crate::kit::error::ToolError;
 use crate::kit::mail::Address;
@@ -99,12 +99,16 @@ impl Tool for SaveContact {
                 (seen(cx, &format!("contact {id}"), saved)?, "updated")
             }
         };
-        // Google may take minutes to list the change, so the rows are looked at again, not written here.
-        sync::outdate(cx).await?;
         let item = card(cx, &saved)
             .field("done", done)
             .field("changes", change.shown());
-        Ok(Output::one(item))
+        let output = Output::one(item);
+        // Google may take minutes to list the change, so the rows are looked at again, not written here. It is saved;
+        // that they could not be marked is a warning and no failure.
+        if sync::outdate(cx).await.is_err() {
+            return Ok(output.warn("google_search_contacts may not know it for some minutes"));
+        }
+        Ok(output)
     }
 }
 
@@ -149,8 +153,10 @@ impl SaveContact {
         } else {
             json!(is.trim())
         };
-        let name = json!([{ "givenName": given, "familyName": family }]);
-        change.set("names", name, "name", was, is);
+        let mut name = old.map_or_else(Map::new, |own| kept(&own.rest));
+        name.insert("givenName".to_owned(), json!(given));
+        name.insert("familyName".to_owned(), json!(family));
+        change.set("names", json!([name]), "name", was, is);
         for (field, label, given, old) in [
             (
                 "emailAddresses",
@@ -180,12 +186,15 @@ impl SaveContact {
             old.map_or("", |own| &own.title)
         ]);
         let is = json!([organization, title]);
-        // A department that is there already stays.
-        let mut work = json!({ "name": organization, "title": title });
-        if let Some(old) = old.filter(|own| !own.department.is_empty()) {
-            work["department"] = json!(old.department);
-        }
-        change.set("organizations", json!([work]), "organization", was, is);
+        // The others, and what else the first one says, stay.
+        let first = Organization {
+            name: organization,
+            title,
+            ..old.cloned().unwrap_or_default()
+        };
+        let others = before.organizations.iter().skip(1);
+        let all: Vec<Value> = std::iter::once(&first).chain(others).map(work).collect();
+        change.set("organizations", json!(all), "organization", was, is);
         let note = self.notes.trim();
         if !note.is_empty() {
             let was = before
@@ -199,9 +208,39 @@ impl SaveContact {
     }
 }
 
+/// What of the members that are not read goes back: all but what Google makes of the others itself.
+fn kept(rest: &Map<String, Value>) -> Map<String, Value> {
+    let mut kept = rest.clone();
+    for made in [
+        "metadata",
+        "formattedType",
+        "canonicalForm",
+        "displayNameLastFirst",
+        "unstructuredName",
+    ] {
+        kept.remove(made);
+    }
+    kept
+}
+
+/// An organization as a change sends it.
+fn work(own: &Organization) -> Value {
+    let mut work = kept(&own.rest);
+    work.insert("name".to_owned(), json!(own.name));
+    work.insert("title".to_owned(), json!(own.title));
+    if !own.department.is_empty() {
+        work.insert("department".to_owned(), json!(own.department));
+    }
+    Value::Object(work)
+}
+
 /// The old entries with those to add and without those to remove; types stay.
 fn merged(argument: &str, given: &[String], old: &[Entry]) -> Result<Vec<Entry>, ToolError> {
-    let mut merged = old.to_vec();
+    let same = |own: &Entry| Entry {
+        rest: kept(&own.rest),
+        ..own.clone()
+    };
+    let mut merged: Vec<Entry> = old.iter().map(same).collect();
     for value in given {
         let value = value.trim();
         if let Some(gone) = value.strip_prefix('-') {
@@ -220,7 +259,7 @@ fn merged(argument: &str, given: &[String], old: &[Entry]) -> Result<Vec<Entry>,
         if is_new && !value.is_empty() {
             merged.push(Entry {
                 value: value.to_owned(),
-                r#type: String::new(),
+                ..Entry::default()
             });
         }
     }
@@ -243,6 +282,7 @@ mod tests {
             email_addresses: vec![Entry {
                 value: "dana@northwind.example".to_owned(),
                 r#type: "work".to_owned(),
+                ..Entry::default()
             }],
             ..Person::default()
         };

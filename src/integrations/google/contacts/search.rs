@@ -3,7 +3,6 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::super::asks::is_partial;
 use super::super::auth::{CONTACTS_OTHER, CONTACTS_READ, DIRECTORY};
 use super::model::{Directory, Found, Person};
 use super::sync::{self, Row};
@@ -105,7 +104,7 @@ impl Tool for SearchContacts {
                     }
                 }
                 // An account without a Workspace organization has no directory.
-                Err(ToolError::Provider(error)) if is_partial(&error) => {
+                Err(ToolError::Provider(error)) if error.is_partial() => {
                     output.warnings.push(format!(
                         "{} people cannot be searched: {error}",
                         source.word()

@@ -86,7 +86,7 @@ pub(super) async fn rows(cx: &Cx, anew: bool) -> Result<(Vec<Row>, Option<String
 }
 
 /// Makes the next search look again: the contacts have changed.
-pub(super) async fn outdate(cx: &Cx) -> Result<(), ToolError> {
+pub(in super::super) async fn outdate(cx: &Cx) -> Result<(), ToolError> {
     match state(cx).await? {
         Some(state) => keep(cx, &state.token, 0).await,
         None => Ok(()),

@@ -57,6 +57,8 @@ impl Tool for EditDoc {
         plain: &["file", "revision"],
         dropped: &["edits"],
     };
+    /// Comments notify people.
+    const OUTWARD: bool = true;
 
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
         if self.edits.is_empty() || self.edits.len() > MAX_EDITS {

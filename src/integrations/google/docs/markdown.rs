@@ -8,8 +8,8 @@ use super::page::{Block, Kind, Marks, Para, Run, Style};
 /// The Markdown of some blocks.
 pub(super) fn markdown(blocks: &[Block]) -> String {
     let mut out = String::new();
-    // How many items each level of the list has had.
-    let mut counts: Vec<u32> = Vec::new();
+    // Of each level of the list, whether it has numbers, and how many items it has had.
+    let mut counts: Vec<(bool, u32)> = Vec::new();
     let mut before: Option<&Para> = None;
     let mut fenced = false;
     for block in blocks {
@@ -23,8 +23,14 @@ pub(super) fn markdown(blocks: &[Block]) -> String {
         if !is_item {
             counts.clear();
         }
+        // Numbers after bullets are another list.
+        let is_other_list = para
+            .and_then(|para| para.bullet)
+            .filter(|bullet| bullet.depth == 0)
+            .zip(counts.first())
+            .is_some_and(|(bullet, (ordered, _))| bullet.ordered != *ordered);
         let goes_on = before.is_some_and(|before| {
-            (is_item && before.bullet.is_some()) || (is_code && before.is_code())
+            (is_item && before.bullet.is_some() && !is_other_list) || (is_code && before.is_code())
         });
         if !out.is_empty() && !goes_on && !out.ends_with("\n\n") {
             out.push('\n');
@@ -57,16 +63,20 @@ pub(super) fn markdown(blocks: &[Block]) -> String {
     out
 }
 
-fn paragraph(out: &mut String, para: &Para, counts: &mut Vec<u32>) {
+fn paragraph(out: &mut String, para: &Para, counts: &mut Vec<(bool, u32)>) {
     let text = inline(&para.runs, "\n");
     if let Some(bullet) = para.bullet {
-        counts.resize(bullet.depth + 1, 0);
-        counts[bullet.depth] += 1;
+        let first = (bullet.ordered, 0);
+        counts.resize(bullet.depth + 1, first);
+        if counts[bullet.depth].0 != bullet.ordered {
+            counts[bullet.depth] = first;
+        }
+        counts[bullet.depth].1 += 1;
         // Four columns nest under both kinds of item.
         let indent = "    ".repeat(bullet.depth);
         let text = text.replace('\n', &format!("\n{indent}    "));
         let _ = if bullet.ordered {
-            writeln!(out, "{indent}{}. {text}", counts[bullet.depth])
+            writeln!(out, "{indent}{}. {text}", counts[bullet.depth].1)
         } else {
             writeln!(out, "{indent}- {text}")
         };

@@ -65,6 +65,10 @@ impl Style {
 
 /// What is special about some characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is set or not, whatever the others are"
+)]
 pub(super) struct Marks {
     pub(super) bold: bool,
     pub(super) italic: bool,

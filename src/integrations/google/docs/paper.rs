@@ -102,7 +102,7 @@ impl Paper {
                 self.0.splice(at..at, table);
             }
             Step::Reset { start, end } => {
-                self.mark(*start, *end, |marks| *marks = Marks::default())
+                self.mark(*start, *end, |marks| *marks = Marks::default());
             }
             Step::Mark {
                 start,

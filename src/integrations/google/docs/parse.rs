@@ -133,7 +133,7 @@ impl Reader {
             Tag::Strong => self.mark(|marks| marks.bold = true),
             Tag::Strikethrough => self.mark(|marks| marks.strike = true),
             Tag::Link { dest_url, .. } => {
-                self.mark(|marks| marks.link = Some(dest_url.to_string()))
+                self.mark(|marks| marks.link = Some(dest_url.to_string()));
             }
             // A picture's words stay, for Docs takes pictures only from public addresses.
             Tag::Image { .. } => self.mark(|_| {}),

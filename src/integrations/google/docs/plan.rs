@@ -179,6 +179,7 @@ pub(super) fn plan(blocks: &[Block], edits: &[Edit]) -> Result<Plan, String> {
     Ok(Plan { steps, after })
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each kind of edit")]
 fn place(
     blocks: &[Block],
     all: &[Spot<'_>],

@@ -106,6 +106,15 @@ fn sections_are_replaced_and_emptied() {
         &[edit(Op::ReplaceSection, "A", "| t |\n| --- |\n| u |")],
     );
     assert_eq!(done.unwrap(), "# A\n\n| t |\n| --- |\n| u |\n\n# B\n\nb\n");
+    // The last paragraph of a document cannot go, but nothing of its look may stay.
+    for last in ["- one\n- two\n", "## Deeper\n"] {
+        let (mut paper, blocks) = document(&format!("# A\n\n{last}"));
+        let plan = plan(&blocks, &[edit(Op::ReplaceSection, "A", "")]).unwrap();
+        for step in &plan.steps {
+            paper.carry_out(step);
+        }
+        assert_eq!(markdown(&paper.blocks()).trim_end(), "# A", "{last}");
+    }
 }
 
 #[test]
@@ -243,13 +252,15 @@ fn text(parts: &[Part]) -> String {
     lines.collect()
 }
 
-const NEW: [&str; 6] = [
+const NEW: [&str; 8] = [
     "new 🚀 text",
     "- new\n    - deep 漢\n- list",
     "### new heading\n\nand more",
     "| n1 | n2 |\n| --- | --- |\n| 𝒳 | |\n\nafter it",
     "| only |\n| --- |",
     "1. a\n2. b\n\n- c",
+    "| one |\n| --- |\n\n| two |\n| --- |",
+    "- last\n\n| t |\n| --- |\n\n## end",
 ];
 
 proptest! {

@@ -155,6 +155,8 @@ pub(super) fn write(blocks: &[Block], place: Place) -> Vec<Step> {
     };
     let mut steps = Vec::new();
     let mut placed: Vec<Placed<'_>> = Vec::new();
+    // Empty paragraphs that only the structure needs: before a table that is no text's, and behind a last one.
+    let mut bare: Vec<u32> = Vec::new();
     let mut chunk = String::new();
     let mut chunk_at = at;
     for block in blocks {
@@ -180,6 +182,9 @@ pub(super) fn write(blocks: &[Block], place: Place) -> Vec<Step> {
             }
             Kind::Table(rows) => {
                 insert(&mut steps, chunk_at, &mut chunk);
+                if !breaks {
+                    bare.push(at);
+                }
                 at = table(&mut steps, at, rows);
                 chunk_at = at;
                 // Behind a table there is always a paragraph, and the next text goes into it.
@@ -201,9 +206,12 @@ pub(super) fn write(blocks: &[Block], place: Place) -> Vec<Step> {
         });
         marks(&mut steps, (new.start, new.end), new.text, new.para);
     }
-    if !breaks && blocks.iter().any(|block| block.para().is_none()) {
-        // The empty paragraph behind a last table has the look of whatever the place had.
-        let (start, end) = (at, at + 1);
+    if !breaks {
+        bare.push(at);
+    }
+    for start in bare {
+        // It has the look of whatever the place had.
+        let end = start + 1;
         steps.push(Step::NoList { start, end });
         steps.push(Step::Paragraph {
             start,

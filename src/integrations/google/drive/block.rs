@@ -52,7 +52,7 @@ impl ContextBlock for FileBlock {
             mime: Some(page.media.to_owned()),
             version,
             url: Some(rows::page(&found)),
-            truncated: page.next.is_some(),
+            truncated: page.cut || page.next.is_some(),
             ..Content::text(text)
         })
     }

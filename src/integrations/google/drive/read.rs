@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::refs::{FileRef, bad_cursor, is_partial, seen};
+use super::super::refs::{FileRef, seen};
 use super::super::{docs, grants, sheets, slides};
 use super::model::{
     DOCUMENT, FOLDER, File, GOOGLE, PRESENTATION, SPREADSHEET, User, keyed, resolved,
 };
 use super::rows;
 use crate::kit::args::Cursor;
-use crate::kit::documents::{Wanted, extract, format_of};
+use crate::kit::documents::{self, Wanted, extract, format_of};
 use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::output::Output;
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
@@ -82,7 +82,7 @@ pub(super) struct Page {
     /// Tabs of a document, sheets of a workbook: id and title.
     parts: Vec<(String, String)>,
     /// Whether something of it is missing.
-    cut: bool,
+    pub(super) cut: bool,
     notes: Vec<String>,
 }
 
@@ -98,13 +98,14 @@ impl Tool for ReadFile {
 
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
         let mark: Option<Mark> = match &self.cursor {
-            Some(cursor) => Some(cursor.read().ok_or_else(bad_cursor)?),
+            Some(cursor) => Some(cursor.read()?),
             None => None,
         };
+        let pages = documents::pages(&self.pages)?;
         let file = resolved(cx, &self.file).await?;
         let part = Part {
             tab: &self.tab,
-            pages: pages(&self.pages)?,
+            pages,
             sheet: &self.sheet,
             range: &self.range,
             outline: self.outline,
@@ -140,7 +141,7 @@ impl Tool for ReadFile {
         if self.comments {
             match comments(cx, &file.id).await {
                 Ok(found) => item.set("comments", found),
-                Err(error) if is_partial(&error) => {
+                Err(error) if error.is_partial() => {
                     output = output.warn(format!("its comments were not read: {error}"));
                 }
                 Err(error) => return Err(error.into()),
@@ -158,27 +159,6 @@ impl Tool for ReadFile {
         let version = file.version().map(ToOwned::to_owned);
         Ok(output.next(page.next.map(|at| Cursor::of(&Mark { version, at }))))
     }
-}
-
-/// First and last of `3`, `2-5` or `2-`.
-fn pages(text: &str) -> Result<Option<(u32, u32)>, ToolError> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let (from, to) = text.split_once('-').unwrap_or((text, text));
-    let to = if to.trim().is_empty() {
-        "4294967295"
-    } else {
-        to
-    };
-    let range = from.trim().parse().ok().zip(to.trim().parse().ok());
-    range
-        .filter(|(from, to): &(u32, u32)| (1..=*to).contains(from))
-        .map(Some)
-        .ok_or_else(|| {
-            ToolError::Invalid("`pages` must be a page or a range such as `2-5`".to_owned())
-        })
 }
 
 /// The text of a file, as much as the caller wants of it. `named` is how the caller names it: its address may point to a
@@ -435,17 +415,6 @@ async fn comments(cx: &Cx, id: &str) -> Result<Vec<String>, ProviderError> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
     use super::*;
-
-    #[test]
-    fn pages_are_a_number_or_a_range() {
-        assert_eq!(pages("").unwrap(), None);
-        assert_eq!(pages("3").unwrap(), Some((3, 3)));
-        assert_eq!(pages("2 - 5").unwrap(), Some((2, 5)));
-        assert_eq!(pages("2-").unwrap(), Some((2, u32::MAX)));
-        for text in ["0", "5-2", "x", "-3"] {
-            assert!(pages(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn a_long_text_is_read_in_whole_lines() {

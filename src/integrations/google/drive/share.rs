@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::super::grants::WRITE;
-use super::super::refs::{FileRef, is_partial, seen};
+use super::super::refs::{FileRef, seen};
 use super::model::{File, metadata};
 use super::rows;
 use crate::kit::Timestamp;
@@ -118,6 +118,11 @@ impl Permission {
         format!("{who}: {}{until}", self.role)
     }
 
+    /// Whether it is access by the link alone.
+    fn is_link(&self) -> bool {
+        matches!(self.kind.as_str(), "anyone" | "domain")
+    }
+
     fn is_inherited(&self) -> bool {
         !self.permission_details.is_empty()
             && self
@@ -162,16 +167,29 @@ impl Tool for ShareFile {
         }
         let mut output = Output::default();
         let mut done = 0;
+        let mut first = None;
+        let mut link_refused = false;
         for step in &steps {
+            let (Step::Add(entry) | Step::Change(entry) | Step::Remove(entry)) = step;
+            let is_removal = matches!(step, Step::Remove(_));
+            // Without the access that should come in its place, nobody may be able to open the file any more.
+            if is_removal && link_refused {
+                output = output.warn(format!("{} stays as it is", entry.said()));
+                continue;
+            }
             match self.send(cx, &file, step).await {
                 Ok(()) => done += 1,
                 // What was given already is told, whatever became of the rest.
-                Err(error) if done > 0 || (is_partial(&error) && steps.len() > 1) => {
-                    let (Step::Add(entry) | Step::Change(entry) | Step::Remove(entry)) = step;
+                Err(error) if done > 0 || (error.is_partial() && steps.len() > 1) => {
+                    link_refused |= entry.is_link() && !is_removal;
                     output = output.warn(format!("{} was refused: {error}", entry.said()));
+                    first = first.or(Some(error));
                 }
                 Err(error) => return Err(error.into()),
             }
+        }
+        if let (0, Some(error)) = (done, first) {
+            return Err(error.into());
         }
         if steps.is_empty() {
             output = output.warn("access is like that already; nothing was changed");
@@ -180,7 +198,7 @@ impl Tool for ShareFile {
         match permissions(cx, &self.file).await {
             Ok(now) => item.set("access", said(&now)),
             Err(_) => {
-                output = output.warn("it was shared, but who has access now could not be read")
+                output = output.warn("it was shared, but who has access now could not be read");
             }
         }
         output.items.push(item);
@@ -241,7 +259,10 @@ impl ShareFile {
                 kind: "user".to_owned(),
                 role: self.role.word().to_owned(),
                 email_address: address.to_owned(),
-                expiration_time: expires.map(ToOwned::to_owned),
+                // An end that was set before stays when none is given.
+                expiration_time: expires
+                    .map(ToOwned::to_owned)
+                    .or_else(|| held.and_then(|entry| entry.expiration_time.clone())),
                 ..Permission::default()
             };
             match held {
@@ -293,13 +314,11 @@ impl ShareFile {
                 ("domain", domain)
             }
         };
-        let open = before
-            .iter()
-            .filter(|entry| matches!(entry.kind.as_str(), "anyone" | "domain"));
         let mut held = false;
-        for entry in open {
-            if entry.kind != kind {
-                steps.push(Step::Remove(entry.clone()));
+        let mut removals = Vec::new();
+        for entry in before.iter().filter(|entry| entry.is_link()) {
+            if entry.kind != kind || !entry.domain.eq_ignore_ascii_case(&domain) {
+                removals.push(Step::Remove(entry.clone()));
                 continue;
             }
             held = true;
@@ -319,6 +338,8 @@ impl ShareFile {
                 ..Permission::default()
             }));
         }
+        // Last, so that a refusal before leaves the access that there was.
+        steps.extend(removals);
         Ok(())
     }
 
@@ -360,10 +381,6 @@ impl ShareFile {
                 cx.api
                     .patch(&[path[0], path[1], path[2], path[3], path[4], &wanted.id])
                     .query("supportsAllDrives", true)
-                    .query_opt(
-                        "removeExpiration",
-                        wanted.expiration_time.is_none().then_some(true),
-                    )
                     .query("fields", "id")
                     .json(&body)
                     .done()

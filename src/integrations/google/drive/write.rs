@@ -137,6 +137,13 @@ impl WriteFile {
     }
 
     async fn replace(&self, cx: &Cx, file: &FileRef) -> Result<Output, ToolError> {
+        // What is left out would be zero bytes, and those would be put over what is there.
+        if self.content.is_empty() && self.base64.trim().is_empty() {
+            return Err(ToolError::Invalid(
+                "replacing a file needs `content` or `base64`; rename it with google_organize_file"
+                    .to_owned(),
+            ));
+        }
         let found = resolved(cx, file).await?;
         if found.mime_type == FOLDER {
             return Err(ToolError::Invalid(
@@ -221,7 +228,8 @@ impl WriteFile {
             };
         let given = self.media_type.trim();
         let plain = |c: char| c.is_ascii_graphic() || c == ' ';
-        if !given.is_empty() && !(given.contains('/') && given.chars().all(plain)) {
+        let fits = given.is_empty() || given.contains('/') && given.chars().all(plain);
+        if !fits {
             return Err(ToolError::Invalid(
                 "`media_type` must be such as `text/csv`".to_owned(),
             ));
@@ -231,7 +239,7 @@ impl WriteFile {
             (Some(As::Doc), None) | (None, Some(DOCUMENT)) => Some(DOCUMENT),
             (Some(As::Sheet), None) | (None, Some(SPREADSHEET)) => Some(SPREADSHEET),
             (Some(As::Slides), None) | (None, Some(PRESENTATION)) => Some(PRESENTATION),
-            (Some(As::Docx | As::Xlsx), _) | (None, _) => None,
+            (Some(As::Docx | As::Xlsx) | None, _) => None,
             (Some(As::Doc | As::Sheet | As::Slides), Some(_)) => {
                 return Err(ToolError::Invalid(
                     "`as` is for a new file: a file keeps its kind".to_owned(),

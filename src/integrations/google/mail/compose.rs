@@ -1,5 +1,7 @@
 //! What a new message, an answer or a forwarded message is made of.
 
+use std::fmt::Write as _;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -14,6 +16,8 @@ use crate::kit::text;
 const QUOTED: usize = 20_000;
 /// The same of a forwarded message, which is read for what it quotes.
 const FORWARDED: usize = 200_000;
+/// Characters of a message's id that still fit into a line.
+const ID: usize = 900;
 
 /// What kind of message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -82,13 +86,11 @@ pub(super) fn compose(
         } else {
             forwarded(old)
         };
-        markdown = format!("{markdown}\n\n{quote}").trim().to_owned();
-        in_reply_to = Some(old.header("Message-ID").to_owned()).filter(|id| !id.is_empty());
-        references = old
-            .header("References")
-            .split_whitespace()
-            .map(ToOwned::to_owned)
-            .collect();
+        format!("{markdown}\n\n{quote}")
+            .trim()
+            .clone_into(&mut markdown);
+        in_reply_to = ids(old.header("Message-ID")).into_iter().next();
+        references = ids(old.header("References"));
     }
     each_once(&mut to, &[]);
     let before = to.clone();
@@ -109,6 +111,16 @@ pub(super) fn compose(
         references,
         ..Outgoing::default()
     })
+}
+
+/// The ids that a header holds. Some programs write them without a space between, with commas or without brackets; what
+/// cannot be an id is left out, because an answer without it is better than none.
+fn ids(header: &str) -> Vec<String> {
+    header
+        .split(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | ','))
+        .filter(|id| id.contains('@') && id.len() <= ID && id.chars().all(|c| c.is_ascii_graphic()))
+        .map(ToOwned::to_owned)
+        .collect()
 }
 
 fn parsed(argument: &str, list: &[String]) -> Result<Vec<Address>, ToolError> {
@@ -193,7 +205,7 @@ fn forwarded(old: &Message) -> String {
         let value = old.header(name);
         if !value.is_empty() {
             // Two spaces at the end of a line keep it a line.
-            text.push_str(&format!("{name}: {value}  \n"));
+            let _ = writeln!(text, "{name}: {value}  ");
         }
     }
     text.push('\n');
@@ -294,11 +306,8 @@ mod tests {
         let one = compose(&given(Mode::Reply), Some(&old), &own).unwrap();
         assert_eq!(emails(&one.to), ["dana@northwind.example"]);
         assert_eq!(one.subject, "Re: Offer");
-        assert_eq!(one.in_reply_to.as_deref(), Some("<m2@northwind.example>"));
-        assert_eq!(
-            one.references,
-            ["<m0@acme.example>", "<m1@northwind.example>"]
-        );
+        assert_eq!(one.in_reply_to.as_deref(), Some("m2@northwind.example"));
+        assert_eq!(one.references, ["m0@acme.example", "m1@northwind.example"]);
         let all = compose(&given(Mode::ReplyAll), Some(&old), &own).unwrap();
         assert_eq!(
             emails(&all.to),
@@ -312,6 +321,25 @@ mod tests {
         ]);
         let again = compose(&given(Mode::Reply), Some(&mine), &own).unwrap();
         assert_eq!(emails(&again.to), ["dana@northwind.example"]);
+    }
+
+    #[test]
+    fn odd_ids_do_not_hinder_an_answer() {
+        let old = message(&[
+            ("From", "dana@northwind.example"),
+            ("Message-ID", "<m 3@northwind.example>"),
+            (
+                "References",
+                "<a@x.example><b@y.example>, c@z.example <no id> <d@\u{e4}.example>",
+            ),
+        ]);
+        let one = compose(&given(Mode::Reply), Some(&old), &[]).unwrap();
+        assert_eq!(one.in_reply_to.as_deref(), Some("3@northwind.example"));
+        assert_eq!(
+            one.references,
+            ["a@x.example", "b@y.example", "c@z.example"]
+        );
+        assert!(one.to_mime(crate::kit::Timestamp::from_micros(0)).is_ok());
     }
 
     #[test]

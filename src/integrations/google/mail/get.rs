@@ -4,14 +4,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::asks::{bad_cursor, seen, utc};
+use super::super::asks::{seen, utc};
 use super::super::auth::GMAIL_READ;
 use super::labels::LabelNames;
 use super::model::{Message, Thread};
 use super::read::{self, Kind};
 use super::tracked;
 use crate::kit::args::Cursor;
-use crate::kit::documents::{Wanted, extract, format_of};
+use crate::kit::documents::{self, Wanted, extract, format_of};
 use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::output::{Item, Output};
 use crate::kit::people::Contact;
@@ -66,7 +66,7 @@ impl Tool for GetMail {
             return self.attached(cx, &thread).await;
         }
         let given = match &self.cursor {
-            Some(cursor) => cursor.read::<Older>().ok_or_else(bad_cursor)?.given,
+            Some(cursor) => cursor.read::<Older>()?.given,
             None => 0,
         };
         let names = LabelNames::read(cx).await;
@@ -143,7 +143,7 @@ impl GetMail {
             )));
         };
         let wanted = Wanted {
-            pages: pages(&self.pages)?,
+            pages: documents::pages(&self.pages)?,
             sheet: Some(self.sheet.clone()).filter(|sheet| !sheet.is_empty()),
             range: None,
             max_chars: cx.max_chars * 3 / 4,
@@ -163,20 +163,6 @@ impl GetMail {
         output.truncated = found.truncated;
         output.warnings = found.notes;
         Ok(output)
-    }
-}
-
-/// `3-7`, or one page.
-fn pages(text: &str) -> Result<Option<(u32, u32)>, ToolError> {
-    if text.trim().is_empty() {
-        return Ok(None);
-    }
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    match (first.trim().parse(), last.trim().parse()) {
-        (Ok(first), Ok(last)) if 1 <= first && first <= last => Ok(Some((first, last))),
-        _ => Err(ToolError::Invalid(
-            "`pages` must be a page or a range such as 3-7".to_owned(),
-        )),
     }
 }
 
@@ -219,20 +205,4 @@ fn contacts(message: &Message, known: &[Contact]) -> Value {
     let people = participants(message);
     let of_it = known.iter().filter(|own| people.contains(&own.email));
     json!(of_it.collect::<Vec<_>>())
-}
-
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
-    use super::*;
-
-    #[test]
-    fn pages_are_ranges() {
-        assert_eq!(pages("").unwrap(), None);
-        assert_eq!(pages("3").unwrap(), Some((3, 3)));
-        assert_eq!(pages("3 - 7").unwrap(), Some((3, 7)));
-        for wrong in ["0", "7-3", "a", "1-2-3"] {
-            assert!(pages(wrong).is_err(), "{wrong}");
-        }
-    }
 }

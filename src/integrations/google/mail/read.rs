@@ -319,10 +319,16 @@ pub(super) fn body(message: &Message, with_history: bool) -> Text {
 }
 
 fn gather(part: &Part, plain: &mut String, html: &mut String) {
-    if part.filename.is_empty() && !part.body.data.is_empty() {
-        let into = match part.mime_type.as_str() {
+    let kind = part.mime_type.to_ascii_lowercase();
+    // A file, or a message that came along as one, says nothing for this message.
+    if !part.filename.is_empty() || kind == "message/rfc822" {
+        return;
+    }
+    if !part.body.data.is_empty() {
+        // Other kinds of text are for programs: invitations, pages that move.
+        let into = match kind.as_str() {
             "text/html" => Some(&mut *html),
-            kind if kind.starts_with("text/") => Some(&mut *plain),
+            "text/plain" => Some(&mut *plain),
             _ => None,
         };
         if let Some(into) = into {
@@ -464,6 +470,21 @@ mod tests {
         ]);
         assert_eq!(body(&both, true).text, "Hello\nDana");
         assert_eq!(files(&both).len(), 1);
+        let attached = Part {
+            parts: vec![part("text/plain", "", "an older message")],
+            ..part("message/rfc822", "", "")
+        };
+        let busy = message(vec![
+            part("text/plain", "", "Hello"),
+            part("text/x-amp-html", "", "<html amp4email>"),
+            part("text/calendar", "", "BEGIN:VCALENDAR"),
+            attached.clone(),
+            Part {
+                filename: "older.eml".to_owned(),
+                ..attached
+            },
+        ]);
+        assert_eq!(body(&busy, true).text, "Hello");
         let html = message(vec![part("text/html", "", "<p>Hello <b>Dana</b></p>")]);
         assert_eq!(body(&html, true).text, "Hello **Dana**");
     }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::asks::{DAY_S, Moment, bad_cursor};
+use super::super::asks::{DAY_S, Moment};
 use super::super::auth::GMAIL_READ;
 use super::labels::{self, LabelNames};
 use super::read::{self, Kind};
@@ -68,25 +68,22 @@ impl Tool for SearchMail {
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
         let all = labels::all_labels(cx).await?;
         let names = LabelNames::of(&all);
-        let (page, token) = match &self.cursor {
-            Some(cursor) => {
-                let page: Page = cursor.read().ok_or_else(bad_cursor)?;
-                let token = page.token.clone();
-                (page, Some(token))
-            }
-            None => {
-                let label = match self.label.as_str() {
-                    "" => None,
-                    name => Some(labels::find(&all, name)?.id.clone()),
-                };
-                let page = Page {
-                    q: self.query()?,
-                    label,
-                    messages: self.by == Kind::Message,
-                    token: String::new(),
-                };
-                (page, None)
-            }
+        let (page, token) = if let Some(cursor) = &self.cursor {
+            let page: Page = cursor.read()?;
+            let token = page.token.clone();
+            (page, Some(token))
+        } else {
+            let label = match self.label.as_str() {
+                "" => None,
+                name => Some(labels::find(&all, name)?.id.clone()),
+            };
+            let page = Page {
+                q: self.query()?,
+                label,
+                messages: self.by == Kind::Message,
+                token: String::new(),
+            };
+            (page, None)
         };
         let kind = if page.messages {
             Kind::Message

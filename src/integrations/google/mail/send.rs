@@ -26,7 +26,7 @@ const LARGE: usize = 4 * 1024 * 1024;
 /// Characters of the text that a dry run shows.
 const SHOWN: usize = 4_000;
 
-/// Send, answer or forward mail.
+/// Send, answer, forward mail.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SendMail {
@@ -34,13 +34,13 @@ pub(super) struct SendMail {
     #[serde(default)]
     #[schemars(with = "Mode")]
     mode: Option<Mode>,
-    /// Old message.
+    /// Old one.
     #[serde(default)]
     message_id: String,
-    /// With commas.
+    /// By commas.
     #[serde(default)]
     to: String,
-    /// Likewise; bcc:x.
+    /// Or bcc:x.
     #[serde(default)]
     cc: String,
     /// Line.
@@ -49,13 +49,13 @@ pub(super) struct SendMail {
     /// Markdown.
     #[serde(default)]
     body: String,
-    /// `ref`, drive:ID.
+    /// `ref`, drive:ID
     #[serde(default)]
     files: Vec<String>,
     /// Alias.
     #[serde(default)]
     from: String,
-    /// `new`, or an id.
+    /// `new`; id replaces, alone sends.
     #[serde(default)]
     draft: String,
     /// Opens.
@@ -126,6 +126,15 @@ impl SendMail {
         }
         if self.mode() != Mode::New && !refers {
             return invalid("`mode` reply, reply_all and forward need `message_id`");
+        }
+        let is_whole = [&self.to, &self.subject, &self.body]
+            .iter()
+            .all(|text| !text.trim().is_empty());
+        let replaces = self.is_kept() && !self.draft_id().is_empty();
+        if replaces && self.mode() == Mode::New && !is_whole {
+            return invalid(
+                "a draft is replaced whole: give `to`, `subject` and `body` again, and `mode` with `message_id` if it answers a message",
+            );
         }
         if self.track && !self.draft.is_empty() {
             return invalid("`track` goes with a message that is sent now, not with a draft");

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::super::auth::GMAIL_SEND;
-use crate::kit::Record;
 use crate::kit::block::{Content, ContextBlock};
 use crate::kit::error::ToolError;
 use crate::kit::output::Output;
@@ -14,6 +13,7 @@ use crate::kit::text;
 use crate::kit::tool::{Cx, Needs};
 use crate::kit::tracking::Noticed;
 use crate::kit::uri::encode;
+use crate::kit::{Record, Timestamp};
 
 /// Tracking ids by message.
 const BY_MESSAGE: &str = "mail-tracked";
@@ -78,7 +78,7 @@ fn shown(noticed: &Noticed) -> Value {
         .iter()
         .map(|(link, times)| json!({ "link": link, "times": times }))
         .collect();
-    let last = noticed.last_opened_at.map(|at| at.rfc3339());
+    let last = noticed.last_opened_at.map(Timestamp::rfc3339);
     json!({ "opens": noticed.opens, "last_opened_at": last, "clicks": clicks })
 }
 
@@ -120,7 +120,7 @@ impl ContextBlock for TrackedBlock {
             let clicks: u32 = one.clicks.iter().map(|(_, times)| times).sum();
             let last = one
                 .last_opened_at
-                .map(|at| at.rfc3339())
+                .map(Timestamp::rfc3339)
                 .unwrap_or_default();
             let _ = writeln!(
                 text,

@@ -167,7 +167,8 @@ impl UpdateMail {
     }
 }
 
-/// Changes thread by thread. One that is gone is told; any other refusal of the first is a refusal of all.
+/// Changes thread by thread. One that is gone is told; after any other refusal nothing further is tried, and it is the
+/// answer when no thread was changed.
 async fn threads(
     cx: &Cx,
     ids: &[String],
@@ -177,6 +178,8 @@ async fn threads(
     let total = u32::try_from(ids.len()).ok();
     let mut changed = 0;
     let mut done = 0;
+    let mut tried = 0;
+    let mut refused = None;
     for batch in ids.chunks(SHOWN) {
         let changes = batch.iter().map(|id| async move {
             let request = gmail(cx).post(&me(&["threads", id, "modify"]));
@@ -188,20 +191,34 @@ async fn threads(
                 Err(ProviderError::NotFound) => {
                     output.warnings.push(format!("thread {id} was not found"));
                 }
-                Err(other) if changed == 0 => return Err(other.into()),
-                Err(other) => output
-                    .warnings
-                    .push(format!("thread {id} was not changed: {other}")),
+                Err(other) => {
+                    output
+                        .warnings
+                        .push(format!("thread {id} was not changed: {other}"));
+                    refused = refused.or(Some(other));
+                }
             }
             done += 1;
         }
+        tried += batch.len();
         cx.progress.step(done, total, "threads changed");
+        if refused.is_some() {
+            break;
+        }
     }
     if changed == 0 {
+        if let Some(refused) = refused {
+            return Err(refused.into());
+        }
         return Err(ToolError::NotFound(
             "none of the threads was found; `kind` says whether `ids` are threads or messages"
                 .to_owned(),
         ));
+    }
+    if tried < ids.len() {
+        output
+            .warnings
+            .push(format!("{} more were not tried", ids.len() - tried));
     }
     Ok(changed)
 }

@@ -69,16 +69,18 @@ impl fmt::Display for Area {
                 "{}{}:{}{last}",
                 column(start.0),
                 start.1 + 1,
-                column(end - 1)
+                column(end.saturating_sub(1))
             )),
-            (Some(end), None) if start.1 == 0 => {
-                Some(format!("{}:{}", column(start.0), column(end - 1)))
-            }
+            (Some(end), None) if start.1 == 0 => Some(format!(
+                "{}:{}",
+                column(start.0),
+                column(end.saturating_sub(1))
+            )),
             (Some(end), None) => Some(format!(
                 "{}{}:{}",
                 column(start.0),
                 start.1 + 1,
-                column(end - 1)
+                column(end.saturating_sub(1))
             )),
             (None, Some(last)) if start.0 == 0 => Some(format!("{}:{last}", start.1 + 1)),
             (None, last) => Some(format!(
@@ -116,16 +118,15 @@ fn unquoted(text: &str) -> Option<(String, &str)> {
 type Span = (u32, Option<u32>);
 
 fn rectangle(cells: &str) -> Option<(Span, Span)> {
-    let (from, to) = match cells.split_once(':') {
-        Some((from, to)) => (corner(from)?, corner(to)?),
-        None => {
-            let only = corner(cells)?;
-            // A column or a row alone is a rectangle only with a colon; without, it is a title such as `Q1`'s `Q`.
-            if only.0.is_none() || only.1.is_none() {
-                return None;
-            }
-            (only, only)
+    let (from, to) = if let Some((from, to)) = cells.split_once(':') {
+        (corner(from)?, corner(to)?)
+    } else {
+        let only = corner(cells)?;
+        // A column or a row alone is a rectangle only with a colon; without, it is a title such as `Q1`'s `Q`.
+        if only.0.is_none() || only.1.is_none() {
+            return None;
         }
+        (only, only)
     };
     let span = |from: Option<u32>, to: Option<u32>| -> Option<Span> {
         match (from, to) {

@@ -177,6 +177,22 @@ impl Spreadsheet {
             tab,
         ))
     }
+
+    /// The same, of which at least one cell is there: what lies outside would be taken for its nearest neighbours.
+    pub(super) fn inside(&self, wanted: &str) -> Result<(Area, &Tab), ToolError> {
+        let (area, tab) = self.resolve(wanted)?;
+        let grid = &tab.grid_properties;
+        if area.columns.0 >= grid.column_count || area.rows.0 >= grid.row_count {
+            return Err(ToolError::Invalid(format!(
+                "“{}” lies outside of “{}”, which ends at {}{}",
+                text::clip(wanted, 80),
+                tab.title,
+                column(grid.column_count.saturating_sub(1)),
+                grid.row_count
+            )));
+        }
+        Ok((area, tab))
+    }
 }
 
 /// Cells of several rectangles, in their order.
@@ -292,6 +308,12 @@ pub(super) fn names(header: &[Value], area: &Area) -> Vec<String> {
         names.push(name);
     }
     names
+}
+
+/// How many cells at the beginning of a row are empty.
+pub(super) fn lead(row: &[Value]) -> usize {
+    let is_blank = |cell: &&Value| plain(cell).trim().is_empty();
+    row.iter().take_while(is_blank).count()
 }
 
 /// A cell as text.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::refs::FileRef;
 use super::a1::{Area, column};
-use super::cells::{Grid, Render, Sheet, Spreadsheet, Tab, names, values};
+use super::cells::{Grid, Render, Sheet, Spreadsheet, Tab, lead, names, values};
 use super::csv::quoted;
 use crate::kit::error::ToolError;
 use crate::kit::text;
@@ -157,19 +157,19 @@ pub(super) async fn ready(
             }
             Kind::Set => op.set(&book, formulas).map_err(blame)?,
             Kind::Append => {
-                let (area, _) = book.resolve(&op.range).map_err(blame)?;
+                let (area, _) = book.inside(&op.range).map_err(blame)?;
                 let is_new = area.tab.as_ref().is_some_and(|title| added.contains(title));
-                let rows = op
-                    .appended(cx, file, &area, is_new, formulas)
+                let (area, rows) = op
+                    .appended(cx, file, area, is_new, formulas)
                     .await
                     .map_err(blame)?;
                 Ready::Append { area, rows }
             }
             Kind::Clear => Ready::Clear {
-                area: book.resolve(&op.range).map_err(blame)?.0,
+                area: book.inside(&op.range).map_err(blame)?.0,
             },
             Kind::Format => {
-                let (area, tab) = book.resolve(&op.range).map_err(blame)?;
+                let (area, tab) = book.inside(&op.range).map_err(blame)?;
                 let look = op
                     .look
                     .ok_or_else(|| blame(ToolError::Invalid("needs `look`".to_owned())))?;
@@ -195,8 +195,11 @@ pub(super) async fn ready(
 
 impl Op {
     fn set(&self, book: &Spreadsheet, formulas: bool) -> Result<Ready, ToolError> {
-        let (area, tab) = book.resolve(&self.range)?;
+        let (area, tab) = book.inside(&self.range)?;
         let rows = self.arrays(formulas)?;
+        if rows.iter().all(Vec::is_empty) {
+            return Err(ToolError::Invalid("needs cells in `rows`".to_owned()));
+        }
         let grid = &tab.grid_properties;
         let height = u32::try_from(rows.len()).unwrap_or(u32::MAX);
         let width = rows.iter().map(Vec::len).max().unwrap_or_default();
@@ -231,30 +234,22 @@ impl Op {
         rows.collect()
     }
 
-    /// Rows to append; those given as objects in the order of the tab's header.
+    /// Rows to append, and the table to which; those given as objects in the order of the tab's header.
     async fn appended(
         &self,
         cx: &Cx,
         file: &FileRef,
-        area: &Area,
+        area: Area,
         is_new: bool,
         formulas: bool,
-    ) -> Result<Vec<Vec<Value>>, ToolError> {
+    ) -> Result<(Area, Vec<Vec<Value>>), ToolError> {
         if !self.rows.iter().any(|row| row.0.is_object()) {
-            return self.arrays(formulas);
+            return Ok((area, self.arrays(formulas)?));
         }
-        let header = if is_new {
-            Vec::new()
+        let (area, header) = if is_new {
+            (area, Vec::new())
         } else {
-            let first = Area {
-                rows: (area.rows.0, Some(area.rows.0 + 1)),
-                ..area.clone()
-            };
-            let mut grids = values(cx, file, &[first], Render::Shown).await?;
-            grids
-                .pop()
-                .and_then(|grid| grid.into_iter().next())
-                .unwrap_or_default()
+            header(cx, file, area).await?
         };
         if header.is_empty() {
             return Err(ToolError::Invalid(format!(
@@ -262,7 +257,7 @@ impl Op {
                 area.tab.as_deref().unwrap_or_default()
             )));
         }
-        let mut names = names(&header, area);
+        let mut names = names(&header, &area);
         names.truncate(header.len());
         let mut rows = Vec::new();
         for row in &self.rows {
@@ -291,8 +286,42 @@ impl Op {
             }
             rows.push(cells);
         }
-        Ok(rows)
+        Ok((area, rows))
     }
+}
+
+/// The header of a table, and the area without the empty columns before it: Sheets appends from the table's first
+/// column on. Empty columns are those with nothing below the header either; otherwise they are part of the table.
+async fn header(cx: &Cx, file: &FileRef, area: Area) -> Result<(Area, Vec<Value>), ToolError> {
+    let first = Area {
+        rows: (area.rows.0, Some(area.rows.0 + 1)),
+        ..area.clone()
+    };
+    let mut grids = values(cx, file, &[first], Render::Shown).await?;
+    let row = grids.pop().and_then(|grid| grid.into_iter().next());
+    let row = row.unwrap_or_default();
+    let blank = lead(&row);
+    if blank == 0 || blank == row.len() {
+        return Ok((area, row.into_iter().skip(blank).collect()));
+    }
+    let from = area
+        .columns
+        .0
+        .saturating_add(u32::try_from(blank).unwrap_or(u32::MAX));
+    let before = Area {
+        columns: (area.columns.0, Some(from)),
+        ..area.clone()
+    };
+    let mut grids = values(cx, file, &[before], Render::Shown).await?;
+    let cells = grids.pop().unwrap_or_default();
+    if cells.iter().any(|row| lead(row) < row.len()) {
+        return Ok((area, row));
+    }
+    let table = Area {
+        columns: (from, area.columns.1),
+        ..area
+    };
+    Ok((table, row.into_iter().skip(blank).collect()))
 }
 
 /// A cell as it would be typed. Text that Sheets would take for a formula is marked as text unless formulas are wanted:

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::super::grants::READ_SHEETS;
-use super::super::refs::{FileRef, bad_cursor};
+use super::super::refs::FileRef;
 use super::a1::{Area, column};
 use super::cells::{Render, Spreadsheet, Window, names, spreadsheet, window};
 use super::csv::quoted;
@@ -77,7 +77,7 @@ impl Tool for ReadSheet {
             return Ok(self.tabs(cx, &book));
         }
         let mark = match &self.cursor {
-            Some(cursor) => cursor.read::<Mark>().ok_or_else(bad_cursor)?,
+            Some(cursor) => cursor.read::<Mark>()?,
             None => Mark::default(),
         };
         let mut areas = Vec::new();
@@ -91,7 +91,7 @@ impl Tool for ReadSheet {
             };
             areas.push(book.resolve(&quoted(&tab.title))?.0);
         }
-        let area = areas.get(mark.range).ok_or_else(bad_cursor)?;
+        let area = areas.get(mark.range).ok_or_else(Cursor::foreign)?;
         // The header is no row of its own.
         let header_rows = u32::from(self.shape == Shape::Rows);
         let from = mark.row.unwrap_or(area.rows.0 + header_rows);

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::super::grants::READ_SLIDES;
-use super::super::refs::{FileRef, bad_cursor, is_partial};
+use super::super::refs::FileRef;
 use super::model::{Element, Presentation, Slide};
 use super::outline::{body, one_line, presentation};
 use crate::kit::args::{Cursor, Limit};
@@ -53,7 +53,7 @@ impl Tool for ReadSlides {
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
         let deck = presentation(cx, &self.file).await?;
         let from: usize = match &self.cursor {
-            Some(cursor) => cursor.read().ok_or_else(bad_cursor)?,
+            Some(cursor) => cursor.read()?,
             None => 0,
         };
         let mut wanted = Vec::new();
@@ -75,7 +75,7 @@ impl Tool for ReadSlides {
             for (item, link) in items.iter_mut().zip(links) {
                 match link {
                     Ok(found) => item.set("thumbnail", found.content_url),
-                    Err(error) if is_partial(&error) => missing += 1,
+                    Err(error) if error.is_partial() => missing += 1,
                     Err(error) => return Err(error.into()),
                 }
             }
