@@ -16,68 +16,52 @@ use crate::kit::integration::{
 use crate::kit::text;
 use crate::kit::tool::Cx;
 
-const fn needed(name: &'static str, why: &'static str) -> Scope {
-    Scope {
-        name,
-        why,
-        optional: false,
-    }
-}
-
-const fn optional(name: &'static str, why: &'static str) -> Scope {
-    Scope {
-        name,
-        why,
-        optional: true,
-    }
-}
-
 /// Everything that is ever asked for. A scope that writes contains the one that reads.
 const SCOPES: &[Scope] = &[
-    needed("offline_access", "stay connected"),
-    needed("User.Read", "know which account this is"),
-    optional(
+    Scope::needed("offline_access", "stay connected"),
+    Scope::needed("User.Read", "know which account this is"),
+    Scope::optional(
         "MailboxSettings.Read",
         "know your time zone and working hours",
     ),
-    optional("Mail.ReadWrite", "read, sort and draft your mail"),
-    optional("Mail.Send", "send mail as you"),
-    optional(
+    Scope::optional("Mail.ReadWrite", "read, sort and draft your mail"),
+    Scope::optional("Mail.Send", "send mail as you"),
+    Scope::optional(
         "Mail.ReadWrite.Shared",
         "work in mailboxes that are shared with you",
     ),
-    optional(
+    Scope::optional(
         "Mail.Send.Shared",
         "send mail from mailboxes that are shared with you",
     ),
-    optional("Calendars.ReadWrite", "read and change your calendar"),
-    optional(
+    Scope::optional("Calendars.ReadWrite", "read and change your calendar"),
+    Scope::optional(
         "Calendars.Read.Shared",
         "see when people are free who share their calendar with you",
     ),
-    optional("Contacts.ReadWrite", "read and change your contacts"),
-    optional("People.Read", "find the people you work with"),
-    optional(
+    Scope::optional("Contacts.ReadWrite", "read and change your contacts"),
+    Scope::optional("People.Read", "find the people you work with"),
+    Scope::optional(
         "User.ReadBasic.All",
         "look up names and addresses in your organization",
     ),
-    optional(
+    Scope::optional(
         "Files.ReadWrite.All",
         "read and change the files that you can open",
     ),
-    optional(
+    Scope::optional(
         "Sites.ReadWrite.All",
         "read SharePoint sites and change their lists",
     ),
-    optional(
+    Scope::optional(
         "Sites.Selected",
         "work in the SharePoint sites that an administrator chose for this app",
     ),
-    optional("Team.ReadBasic.All", "see which teams you are in"),
-    optional("Channel.ReadBasic.All", "see the names of channels"),
-    optional("Chat.ReadWrite", "read your chats and write in them"),
-    optional("ChannelMessage.Send", "post in channels as you"),
-    optional(
+    Scope::optional("Team.ReadBasic.All", "see which teams you are in"),
+    Scope::optional("Channel.ReadBasic.All", "see the names of channels"),
+    Scope::optional("Chat.ReadWrite", "read your chats and write in them"),
+    Scope::optional("ChannelMessage.Send", "post in channels as you"),
+    Scope::optional(
         "ChannelMessage.Read.All",
         "read channel messages (an administrator must allow it)",
     ),

@@ -1,13 +1,15 @@
 //! Microsoft Graph's ways: the version in every path, whose mailbox it is, pages that are links, several requests in one.
 
-use http::{HeaderName, Method};
+use std::collections::HashMap;
+
+use http::{HeaderMap, HeaderName, Method};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::kit::args::Cursor;
-use crate::kit::client::Request;
-use crate::kit::error::{ProviderError, ToolError};
+use crate::kit::client::{Failure, Request};
+use crate::kit::error::ProviderError;
 use crate::kit::text;
 use crate::kit::tool::Cx;
 
@@ -53,9 +55,6 @@ pub(super) struct Page<T> {
     /// The address that later answers what changed since.
     #[serde(rename = "@odata.deltaLink")]
     pub(super) delta: Option<String>,
-    /// How many there are in all, when that was asked for.
-    #[serde(rename = "@odata.count")]
-    pub(super) count: Option<u64>,
 }
 
 impl<T> Page<T> {
@@ -83,6 +82,16 @@ pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// Words of a search before conditions of ours: an `OR` among them would let what it finds pass by those.
+pub(super) fn grouped(words: &str) -> String {
+    let mut parts = words.split(|c: char| !c.is_alphanumeric());
+    if parts.any(|part| part == "OR") {
+        format!("({words})")
+    } else {
+        words.to_owned()
+    }
+}
+
 /// One short word for a list of versions (FNV-1a; it only has to differ when they do, and nobody gains by a collision).
 pub(super) fn digest(versions: &[&str]) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
@@ -104,11 +113,11 @@ pub(super) struct Step {
 
 impl Step {
     /// A request for the path below the version; its segments are encoded, and none may climb.
-    pub(super) fn new(method: Method, path: &[&str]) -> Result<Self, ToolError> {
+    pub(super) fn new(method: Method, path: &[&str]) -> Result<Self, ProviderError> {
         let mut url = String::new();
         for segment in path {
             if segment.is_empty() || segment.chars().all(|c| c == '.') {
-                return Err(ProviderError::BadSegment(text::clip(segment, 80)).into());
+                return Err(ProviderError::BadSegment(text::clip(segment, 80)));
             }
             url.push('/');
             url.push_str(&crate::kit::uri::encode(segment));
@@ -137,14 +146,32 @@ struct Answered {
     id: String,
     status: u16,
     #[serde(default)]
+    headers: HashMap<String, String>,
+    #[serde(default)]
     body: Value,
+}
+
+impl Answered {
+    /// The body, or the refusal as the same answer outside of a batch would be read.
+    fn result(self, cx: &Cx) -> Result<Value, ProviderError> {
+        if (200..300).contains(&self.status) {
+            return Ok(self.body);
+        }
+        // A header that cannot be one says nothing.
+        let headers = HeaderMap::try_from(&self.headers).unwrap_or_default();
+        Err(cx.api.refusal(&Failure {
+            status: self.status,
+            headers: &headers,
+            body: &self.body,
+        }))
+    }
 }
 
 /// Sends at most [`BATCH`] requests as one, and answers each one's body, or what was wrong with it, in their order.
 pub(super) async fn batch(
     cx: &Cx,
     steps: Vec<Step>,
-) -> Result<Vec<Result<Value, String>>, ToolError> {
+) -> Result<Vec<Result<Value, ProviderError>>, ProviderError> {
     let count = steps.len();
     let reads = steps.iter().all(|step| step.method == Method::GET);
     let requests: Vec<Value> = steps
@@ -170,9 +197,10 @@ pub(super) async fn batch(
         request = request.reads();
     }
     let answer: Responses = request.send().await?;
-    let mut results: Vec<Result<Value, String>> = (0..count)
-        .map(|_| Err("it was not answered".to_owned()))
-        .collect();
+    let unanswered = ProviderError::Unavailable {
+        reason: "it was left unanswered".to_owned(),
+    };
+    let mut results = vec![Err(unanswered); count];
     for answered in answer.responses {
         let place = answered
             .id
@@ -180,29 +208,10 @@ pub(super) async fn batch(
             .ok()
             .and_then(|index| results.get_mut(index));
         if let Some(place) = place {
-            *place = if (200..300).contains(&answered.status) {
-                Ok(answered.body)
-            } else {
-                Err(said(answered.status, &answered.body))
-            };
+            *place = answered.result(cx);
         }
     }
     Ok(results)
-}
-
-/// What a refusal within a batch says, in a few words.
-fn said(status: u16, body: &Value) -> String {
-    match status {
-        404 | 410 => "not found".to_owned(),
-        429 => "too many requests at once; try it again in a minute".to_owned(),
-        status => {
-            let error = body.get("error");
-            let word = |name: &str| error?.get(name)?.as_str();
-            let reason = word("message").or_else(|| word("code"));
-            let reason = text::clip(&text::scrub(reason.unwrap_or("no reason given")), 200);
-            format!("{reason} ({status})")
-        }
-    }
 }
 
 #[cfg(test)]
@@ -226,6 +235,13 @@ mod tests {
         assert_eq!(step.url, "/me/messages/a%2Fb%3D%3F");
         assert!(Step::new(Method::GET, &["me", ".."]).is_err());
         assert!(Step::new(Method::GET, &["me", ""]).is_err());
+    }
+
+    #[test]
+    fn alternatives_stay_together() {
+        assert_eq!(grouped("plan OR budget"), "(plan OR budget)");
+        assert_eq!(grouped("ORDER or \"go live\""), "ORDER or \"go live\"");
+        assert_eq!(grouped(""), "");
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub(super) enum FileRef {
     },
     /// By its ids.
     Item {
-        /// The drive's id.
+        /// The drive's id, or `me`.
         drive: String,
         /// The item's id.
         item: String,
@@ -120,18 +120,19 @@ impl FileRef {
         }
     }
 
-    /// `item` is an id, or a path when it is empty or begins with a slash; `me` is the person's own drive.
+    /// `item` is an id, or a path when it is empty or begins with a slash; `me` is the person's own drive, whose paths
+    /// may come without their first slash.
     pub(super) fn in_drive(drive: &str, item: &str) -> Self {
-        let named = (drive != "me").then(|| drive.to_owned());
-        match (named, item) {
-            (Some(drive), item) if !item.is_empty() && !item.starts_with('/') => Self::Item {
-                drive,
-                item: item.to_owned(),
-            },
-            (drive, path) => Self::Path {
-                drive,
-                path: segments(path),
-            },
+        let is_own = drive == "me";
+        if item.is_empty() || item.starts_with('/') || is_own && item.contains('/') {
+            return Self::Path {
+                drive: (!is_own).then(|| drive.to_owned()),
+                path: segments(item),
+            };
+        }
+        Self::Item {
+            drive: drive.to_owned(),
+            item: item.to_owned(),
         }
     }
 
@@ -156,6 +157,7 @@ impl FileRef {
                     }
                 }
             }
+            Self::Item { drive, item } if drive == "me" => push(&["me", "drive", "items", item]),
             Self::Item { drive, item } => push(&["drives", drive, "items", item]),
             Self::Link(link) => push(&["shares", &share(link), "driveItem"]),
         }
@@ -392,6 +394,11 @@ mod tests {
                 "m365://acme/files/b%21x/01AB",
                 "v1.0/drives/b!x/items/01AB/children",
             ),
+            (
+                "m365://acme/files/me/01AB",
+                "v1.0/me/drive/items/01AB/children",
+            ),
+            ("me:Plans/a", "v1.0/me/drive/root:/Plans/a:/children"),
             (
                 "m365://acme/files/me/%2FPlans",
                 "v1.0/me/drive/root:/Plans:/children",

@@ -1,5 +1,4 @@
-//! Times in arguments. Graph converts between time zones itself, so there is no table of them here: a time without an
-//! offset is a wall-clock time in the zone that is sent with it.
+//! Times in arguments. One without an offset is what a clock shows in the zone of the call, which is sent with it.
 
 use std::time::Duration;
 
@@ -9,26 +8,56 @@ use time::{Date, PrimitiveDateTime, Time};
 use crate::kit::Timestamp;
 use crate::kit::error::ToolError;
 use crate::kit::tool::Cx;
+use crate::kit::zone::Zone;
 
 /// What a calendar is shown in when nobody said.
 const UTC: &str = "UTC";
 
-/// The person's own time zone, as their mailbox names it.
-pub(super) fn zone<'a>(cx: &'a Cx, wanted: &'a str) -> &'a str {
+/// The time zone of a call.
+#[derive(Clone, Debug)]
+pub(super) struct Zoned {
+    /// As it is sent to Graph, which knows the names of Windows and of IANA.
+    pub(super) name: String,
+    pub(super) zone: Zone,
+}
+
+/// The zone that was asked for.
+pub(super) fn zone(cx: &Cx, wanted: &str) -> Result<Zoned, ToolError> {
+    let name = wanted.trim();
+    if name.is_empty() {
+        return Ok(own_zone(cx));
+    }
+    Ok(Zoned {
+        zone: Zone::read("tz", name)?,
+        name: name.to_owned(),
+    })
+}
+
+/// The person's own, as their mailbox names it; UTC when that is one that somebody made up.
+pub(super) fn own_zone(cx: &Cx) -> Zoned {
     let own = cx.account.detail("time_zone");
-    [wanted, own]
-        .into_iter()
-        .find(|zone| !zone.trim().is_empty())
-        .unwrap_or(UTC)
+    let (name, zone) = match Zone::named(own) {
+        Some(zone) => (own, zone),
+        None => (UTC, Zone::UTC),
+    };
+    Zoned {
+        name: name.to_owned(),
+        zone,
+    }
 }
 
 /// Reads a time that lies back: RFC 3339, a date, or a distance from now such as `7d`, `12h`, `today`.
-pub(super) fn past(name: &str, text: &str, now: Timestamp) -> Result<Option<Timestamp>, ToolError> {
+pub(super) fn past(
+    name: &str,
+    text: &str,
+    now: Timestamp,
+    zone: &Zone,
+) -> Result<Option<Timestamp>, ToolError> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);
     }
-    let midnight = |day: &str| Timestamp::parse_rfc3339(&format!("{day}T00:00:00Z"));
+    let midnight = |day: Date| zone.instant(day.midnight());
     let distance = || {
         let unit_s = match text.chars().last()? {
             'h' => 3_600,
@@ -41,9 +70,9 @@ pub(super) fn past(name: &str, text: &str, now: Timestamp) -> Result<Option<Time
         near.then(|| now.minus(Duration::from_secs(count * unit_s)))
     };
     let found = match text {
-        "today" => now.rfc3339().get(..10).and_then(midnight),
+        "today" => Some(midnight(zone.day(now))),
         text => Timestamp::parse_rfc3339(text)
-            .or_else(|| midnight(text))
+            .or_else(|| date(text).map(midnight))
             .or_else(distance),
     };
     found.map(Some).ok_or_else(|| {
@@ -70,16 +99,22 @@ pub(super) enum When {
 }
 
 impl When {
-    /// Reads `2026-11-20`, `2026-11-20T14:00`, with seconds or an offset too, `today`, `tomorrow` or `+3d`.
-    pub(super) fn parse(name: &str, text: &str, now: Timestamp) -> Result<Self, ToolError> {
-        Self::read(text.trim(), now).ok_or_else(|| {
+    /// Reads `2026-11-20`, `2026-11-20T14:00`, with seconds or an offset too, `now`, `today`, `tomorrow` or `+3d`. The words
+    /// count from the day in the zone.
+    pub(super) fn parse(
+        name: &str,
+        text: &str,
+        now: Timestamp,
+        zone: &Zone,
+    ) -> Result<Self, ToolError> {
+        Self::read(text.trim(), now, zone).ok_or_else(|| {
             ToolError::Invalid(format!(
                 "`{name}` must be a date, a time such as 2026-11-20T14:00 (with an offset or in the calendar's time zone), `today`, `tomorrow` or `+7d`"
             ))
         })
     }
 
-    fn read(text: &str, now: Timestamp) -> Option<Self> {
+    fn read(text: &str, now: Timestamp, zone: &Zone) -> Option<Self> {
         let days = match text {
             "now" => return Some(Self::Instant(now)),
             "today" => Some(0),
@@ -90,10 +125,8 @@ impl When {
                 .and_then(|count| count.parse().ok()),
         };
         if let Some(days) = days {
-            let at = now.plus(Duration::from_secs(
-                86_400 * u64::from(u16::min(days, 3_660)),
-            ));
-            return date(at.rfc3339().get(..10)?).map(Self::Day);
+            let days = time::Duration::days(i64::from(u16::min(days, 3_660)));
+            return zone.day(now).checked_add(days).map(Self::Day);
         }
         date(text)
             .map(Self::Day)
@@ -101,43 +134,38 @@ impl When {
             .or_else(|| wall(text).map(Self::Wall))
     }
 
-    /// The wall-clock time and the zone to send with it; `end` takes a day to its last instant.
-    pub(super) fn graph(self, zone: &str, end: bool) -> (String, String) {
+    /// The same as a clock shows it.
+    pub(super) fn by_clock(self, zone: &Zone) -> Self {
         match self {
-            Self::Instant(at) => (seconds(at).trim_end_matches('Z').to_owned(), UTC.to_owned()),
-            Self::Wall(at) => (local(at), zone.to_owned()),
-            Self::Day(day) => {
-                let day = if end {
-                    day.next_day().unwrap_or(day)
-                } else {
-                    day
-                };
-                (local(day.midnight()), zone.to_owned())
-            }
+            Self::Instant(at) => Self::Wall(zone.clock(at)),
+            when => when,
         }
     }
 
-    /// The earliest and latest instant that this can be, whatever the zone.
-    pub(super) fn span(self, end: bool) -> (Timestamp, Timestamp) {
-        const WIDEST: Duration = Duration::from_hours(14);
-        let wall = match self {
-            Self::Instant(at) => return (at, at),
+    /// The instant; `end` takes a day to its last one.
+    pub(super) fn instant(self, zone: &Zone, end: bool) -> Timestamp {
+        match self {
+            Self::Instant(at) => at,
+            when => zone.instant(when.clock(zone, end)),
+        }
+    }
+
+    /// The time and the zone to send with it; `end` takes a day to its end. An instant is sent as such, for a clock may
+    /// show it twice.
+    pub(super) fn graph(self, zone: &Zoned, end: bool) -> (String, String) {
+        match self {
+            Self::Instant(at) => (seconds(at).trim_end_matches('Z').to_owned(), UTC.to_owned()),
+            when => (local(when.clock(&zone.zone, end)), zone.name.clone()),
+        }
+    }
+
+    /// What the clock shows then; `end` takes a day to its end.
+    pub(super) fn clock(self, zone: &Zone, end: bool) -> PrimitiveDateTime {
+        match self {
+            Self::Instant(at) => zone.clock(at),
             Self::Wall(at) => at,
             Self::Day(day) if end => day.next_day().unwrap_or(day).midnight(),
             Self::Day(day) => day.midnight(),
-        };
-        let micros = i64::try_from(wall.assume_utc().unix_timestamp_nanos() / 1_000).unwrap_or(0);
-        let at = Timestamp::from_micros(micros);
-        (at.minus(WIDEST), at.plus(WIDEST))
-    }
-
-    /// The wall-clock time, when this is one.
-    pub(super) fn wall(self, end: bool) -> Option<PrimitiveDateTime> {
-        match self {
-            Self::Instant(_) => None,
-            Self::Wall(at) => Some(at),
-            Self::Day(day) if end => Some(day.next_day().unwrap_or(day).midnight()),
-            Self::Day(day) => Some(day.midnight()),
         }
     }
 }
@@ -181,30 +209,64 @@ mod tests {
     }
 
     #[test]
-    fn times_of_calendars_keep_their_zone() {
-        let graph = |text: &str, end| When::parse("start", text, now()).unwrap().graph("Z", end);
-        let pair = |at: &str, zone: &str| (at.to_owned(), zone.to_owned());
-        assert_eq!(
-            graph("2026-11-23T14:00", false),
-            pair("2026-11-23T14:00:00", "Z")
-        );
-        assert_eq!(
-            graph("2026-11-23T14:00:00+02:00", false),
-            pair("2026-11-23T12:00:00", "UTC")
-        );
-        assert_eq!(graph("2026-11-23", true), pair("2026-11-24T00:00:00", "Z"));
-        assert_eq!(graph("today", false), pair("2026-11-20T00:00:00", "Z"));
-        assert_eq!(graph("+7d", false), pair("2026-11-27T00:00:00", "Z"));
-        assert!(When::parse("start", "soon", now()).is_err());
+    fn times_of_calendars_are_of_their_zone() {
+        let zone = Zone::named("Pacific Standard Time").unwrap();
+        // Still the twentieth there.
+        let now = Timestamp::parse_rfc3339("2026-11-21T07:30:00Z").unwrap();
+        for (text, end, clock, instant) in [
+            (
+                "2026-11-23T14:00",
+                false,
+                "2026-11-23T14:00:00",
+                "2026-11-23T22:00:00Z",
+            ),
+            (
+                "2026-11-23T14:00:00+02:00",
+                false,
+                "2026-11-23T04:00:00",
+                "2026-11-23T12:00:00Z",
+            ),
+            (
+                "2026-11-23",
+                true,
+                "2026-11-24T00:00:00",
+                "2026-11-24T08:00:00Z",
+            ),
+            ("now", false, "2026-11-20T23:30:00", "2026-11-21T07:30:00Z"),
+            (
+                "today",
+                false,
+                "2026-11-20T00:00:00",
+                "2026-11-20T08:00:00Z",
+            ),
+            (
+                "tomorrow",
+                false,
+                "2026-11-21T00:00:00",
+                "2026-11-21T08:00:00Z",
+            ),
+            ("+7d", false, "2026-11-27T00:00:00", "2026-11-27T08:00:00Z"),
+        ] {
+            let when = When::parse("start", text, now, &zone).unwrap();
+            assert_eq!(local(when.clock(&zone, end)), clock, "{text}");
+            assert_eq!(when.instant(&zone, end).rfc3339(), instant, "{text}");
+        }
+        assert!(When::parse("start", "soon", now, &zone).is_err());
     }
 
     #[test]
     fn times_back_are_dates_or_distances() {
-        let found = |text: &str| past("since", text, now()).ok().flatten().map(seconds);
+        let zone = Zone::named("Europe/Berlin").unwrap();
+        let found = |text: &str| {
+            past("since", text, now(), &zone)
+                .ok()
+                .flatten()
+                .map(seconds)
+        };
         assert_eq!(found("7d").as_deref(), Some("2026-11-13T12:00:00Z"));
-        assert_eq!(found("today").as_deref(), Some("2026-11-20T00:00:00Z"));
-        assert_eq!(found("2026-11-01").as_deref(), Some("2026-11-01T00:00:00Z"));
+        assert_eq!(found("today").as_deref(), Some("2026-11-19T23:00:00Z"));
+        assert_eq!(found("2026-11-01").as_deref(), Some("2026-10-31T23:00:00Z"));
         assert_eq!(found(""), None);
-        assert!(past("since", "yesterday", now()).is_err());
+        assert!(past("since", "yesterday", now(), &zone).is_err());
     }
 }

@@ -5,8 +5,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::integrations::m365::calendar::Event;
-use crate::integrations::m365::graph;
 use crate::integrations::m365::model::Message;
+use crate::integrations::m365::refs::{FileRef, borrowed};
+use crate::integrations::m365::{graph, people};
 use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::output::{Item, Output};
 use crate::kit::text;
@@ -30,6 +31,7 @@ enum Kind {
 #[serde(deny_unknown_fields)]
 pub(super) struct DeleteItem {
     kind: Kind,
+    /// As lists give it.
     id: String,
     /// file: drive; list_item: site, list; permission: drive, file.
     #[serde(default)]
@@ -72,18 +74,47 @@ impl Tool for DeleteItem {
             Kind::Event => self.event(cx).await,
             Kind::Contact => {
                 cx.require("Contacts.ReadWrite")?;
-                self.plain(cx, &["me", "contacts", &self.id]).await
+                let output = self.plain(cx, &["me", "contacts", &self.id]).await?;
+                if cx.dry_run {
+                    return Ok(output);
+                }
+                // It is deleted, whatever becomes of what we keep.
+                Ok(match people::stale(cx).await {
+                    Ok(()) => output,
+                    Err(error) => {
+                        output.warn(format!("searches may show it for some minutes: {error}"))
+                    }
+                })
             }
             Kind::File => {
                 files(cx)?;
-                let [drive] = self.places("the drive's id")?;
-                self.plain(cx, &["drives", drive, "items", &self.id]).await
+                let file = match self.within.as_slice() {
+                    [] => item_of("", &self.id),
+                    [drive] => item_of(drive, &self.id),
+                    _ => None,
+                };
+                let file = file.ok_or_else(|| {
+                    ToolError::Invalid(
+                        "`id` must be `drive:item`, or `within` the drive's id".to_owned(),
+                    )
+                })?;
+                let path = file.address(&[]);
+                self.plain(cx, &borrowed(&path)[1..]).await
             }
             Kind::Permission => {
                 files(cx)?;
-                let [drive, file] = self.places("the ids of the drive and the file")?;
-                let path = ["drives", drive, "items", file, "permissions", &self.id];
-                self.plain(cx, &path).await
+                let file = match self.within.as_slice() {
+                    [file] => item_of("", file),
+                    [drive, file] => item_of(drive, file),
+                    _ => None,
+                };
+                let file = file.ok_or_else(|| {
+                    ToolError::Invalid(
+                        "`within` must be the ids of the drive and the file".to_owned(),
+                    )
+                })?;
+                let path = file.address(&["permissions", &self.id]);
+                self.plain(cx, &borrowed(&path)[1..]).await
             }
             Kind::ListItem => {
                 if !cx.granted.has("Sites.Selected") {
@@ -99,6 +130,20 @@ impl Tool for DeleteItem {
 
 fn would(item: Item, what: &str) -> Output {
     Output::one(item.field("dry_run", true).field("would", what))
+}
+
+/// A file by `drive:item`, as our tools answer it, or by both ids. Nothing is deleted by its path: something else may be
+/// there by now.
+fn item_of(drive: &str, id: &str) -> Option<FileRef> {
+    let (drive, item) = match id.split_once(':') {
+        Some((own, item)) if drive.is_empty() || own == drive => (own, item),
+        Some(_) => return None,
+        None => (drive, id),
+    };
+    match FileRef::in_drive(drive, item) {
+        file @ FileRef::Item { .. } if !drive.is_empty() => Some(file),
+        FileRef::Item { .. } | FileRef::Path { .. } | FileRef::Link(_) => None,
+    }
 }
 
 fn files(cx: &Cx) -> Result<(), ToolError> {
@@ -210,5 +255,33 @@ impl DeleteItem {
         }
         self.seen(cx.api.delete(&path).done().await)?;
         Ok(Output::one(item.field("done", "deleted")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_deleted_by_their_ids_only() {
+        let found = |drive, id| item_of(drive, id).map(|file| file.address(&[]).join("/"));
+        let expected = Some("v1.0/drives/b!x/items/01AB".to_owned());
+        assert_eq!(found("", "b!x:01AB"), expected);
+        assert_eq!(found("b!x", "b!x:01AB"), expected);
+        assert_eq!(found("b!x", "01AB"), expected);
+        assert_eq!(
+            found("me", "01AB").as_deref(),
+            Some("v1.0/me/drive/items/01AB")
+        );
+        for (drive, id) in [
+            ("", "01AB"),
+            ("", ":01AB"),
+            ("", "b!x:"),
+            ("", "b!x:/Plans/a"),
+            ("b!y", "b!x:01AB"),
+            ("b!x", ""),
+        ] {
+            assert_eq!(found(drive, id), None, "{drive} {id}");
+        }
     }
 }

@@ -12,9 +12,9 @@ use super::model::{At, Event};
 use super::{READ, at, in_zone};
 use crate::integrations::m365::graph::{self, Page};
 use crate::integrations::m365::model::or_default;
-use crate::integrations::m365::times::{When, shown, zone};
+use crate::integrations::m365::times::{When, Zoned, local, shown, zone};
 use crate::kit::args::Limit;
-use crate::kit::error::{ProviderError, ToolError};
+use crate::kit::error::ToolError;
 use crate::kit::mail::Address;
 use crate::kit::output::{Item, Output};
 use crate::kit::text::clip;
@@ -52,6 +52,7 @@ pub(super) struct FindAvailability {
     #[serde(default = "half_hour")]
     #[schemars(range(min = 5, max = 1440))]
     duration: u32,
+    /// Within them only.
     #[serde(default = "yes")]
     working_hours: bool,
     /// Default mine.
@@ -154,17 +155,19 @@ impl Tool for FindAvailability {
                 text.to_owned()
             }
         };
-        let window = Window {
-            from: When::parse("start", &or(&self.start, "now"), cx.now)?,
-            to: When::parse("end", &or(&self.end, "+7d"), cx.now)?,
-        };
-        let length = window.to.span(true).1.seconds() - window.from.span(false).0.seconds();
-        if length <= 0 || length > (WINDOW_DAYS + 2) * 86_400 {
+        let zone = zone(cx, &self.tz)?;
+        let edge = |name: &str, text: &str| When::parse(name, text, cx.now, &zone.zone);
+        let window = Window::new(
+            edge("start", &or(&self.start, "now"))?,
+            edge("end", &or(&self.end, "+7d"))?,
+            &zone.zone,
+        );
+        let length = window.to.seconds() - window.from.seconds();
+        if length <= 0 || length > WINDOW_DAYS * 86_400 {
             return Err(ToolError::Invalid(format!(
                 "`end` must be after `start`, and at most {WINDOW_DAYS} days later"
             )));
         }
-        let zone = zone(cx, &self.tz).to_owned();
         if cx.account.detail("kind") == "personal" {
             let mut output = self.own(cx, window, &zone).await?;
             output.warnings.extend(people.iter().map(|who| {
@@ -182,9 +185,10 @@ impl FindAvailability {
         cx: &Cx,
         people: &[String],
         window: Window,
-        zone: &str,
+        zone: &Zoned,
     ) -> Result<Output, ToolError> {
-        let (from, to) = (window.from.graph(zone, false), window.to.graph(zone, true));
+        let clock = |edge| at((local(edge), zone.name.clone()));
+        let (from, to) = (clock(window.clock.0), clock(window.clock.1));
         let suggested = async {
             if !cx.granted.has("Calendars.Read.Shared") {
                 return Ok(None);
@@ -202,25 +206,25 @@ impl FindAvailability {
                 "attendees": attendees,
                 "timeConstraint": {
                     "activityDomain": domain,
-                    "timeSlots": [{ "start": at(from.clone()), "end": at(to.clone()) }],
+                    "timeSlots": [{ "start": from, "end": to }],
                 },
                 "meetingDuration": format!("PT{}M", self.duration),
                 "maxCandidates": self.limit.get(),
             });
             let request = cx.api.post(&graph::path(&["me", "findMeetingTimes"]));
-            let request = graph::prefer(request.json(&body).reads(), &[&in_zone(zone)]);
+            let request = graph::prefer(request.json(&body).reads(), &[&in_zone(&zone.name)]);
             request.send::<Found>().await.map(Some)
         };
         let mut all = vec![cx.account.label.clone()];
         all.extend_from_slice(people);
         let body = json!({
-            "schedules": all, "startTime": at(from.clone()), "endTime": at(to.clone()),
+            "schedules": all, "startTime": from, "endTime": to,
             "availabilityViewInterval": 30,
         });
         let request = cx
             .api
             .post(&graph::path(&["me", "calendar", "getSchedule"]));
-        let request = graph::prefer(request.json(&body).reads(), &[&in_zone(zone)]);
+        let request = graph::prefer(request.json(&body).reads(), &[&in_zone(&zone.name)]);
         let (suggested, schedules) = join(suggested, request.send::<Page<Schedule>>()).await;
         let mut output = Output::default();
         let mut busy: Vec<Span> = Vec::new();
@@ -236,7 +240,7 @@ impl FindAvailability {
                     busy.extend(schedule.schedule_items.iter().filter_map(taken));
                 }
             }
-            Err(error) if suggested.is_ok() && is_partial(&error) => {
+            Err(error) if suggested.is_ok() && error.is_partial() => {
                 output
                     .warnings
                     .push(format!("calendars of others were not compared: {error}"));
@@ -250,7 +254,7 @@ impl FindAvailability {
         output.items = found
             .iter()
             .flat_map(|found| &found.meeting_time_suggestions)
-            .map(|one| suggestion(one, zone))
+            .map(|one| suggestion(one, &zone.name))
             .collect();
         if output.items.is_empty() {
             let reason = reason.filter(|reason| !reason.is_empty());
@@ -259,22 +263,23 @@ impl FindAvailability {
                     .warnings
                     .push(format!("no time was suggested ({})", clip(&reason, 80)));
             }
-            output.items = self.gaps(window, &busy, zone);
+            output.items = self.gaps(window, &busy, &zone.name);
         }
         Ok(output)
     }
 
     /// Gaps of the person's own calendar.
-    async fn own(&self, cx: &Cx, window: Window, zone: &str) -> Result<Output, ToolError> {
+    async fn own(&self, cx: &Cx, window: Window, zone: &Zoned) -> Result<Output, ToolError> {
         let request = view(cx, "", "", window, 100);
-        let page: Page<Event> = graph::prefer(request, &[&in_zone(zone)]).send().await?;
+        let request = graph::prefer(request, &[&in_zone(&zone.name)]);
+        let page: Page<Event> = request.send().await?;
         let busy: Vec<Span> = page
             .value
             .iter()
             .filter(|event| !event.is_cancelled && event.show_as != "free")
             .filter_map(|event| Some((event.start.wall()?, event.end.wall()?)))
             .collect();
-        let output = Output::of(self.gaps(window, &busy, zone));
+        let output = Output::of(self.gaps(window, &busy, &zone.name));
         Ok(match page.next {
             Some(_) => {
                 output.warn("only the first 100 events were looked at; choose a shorter window")
@@ -283,15 +288,9 @@ impl FindAvailability {
         })
     }
 
-    /// Times within working days that nothing overlaps, on the half hour.
+    /// Times within working days that nothing overlaps, on the half hour, all in the zone of the call.
     fn gaps(&self, window: Window, busy: &[Span], zone: &str) -> Vec<Item> {
-        let edge = |when: When, end: bool| {
-            let (text, _) = when.graph(zone, end);
-            crate::integrations::m365::times::wall(&text)
-        };
-        let (Some(from), Some(to)) = (edge(window.from, false), edge(window.to, true)) else {
-            return Vec::new();
-        };
+        let (from, to) = window.clock;
         let length = time::Duration::minutes(i64::from(self.duration));
         let step = time::Duration::minutes(30);
         let mut start = on_the_half_hour(from);
@@ -316,16 +315,6 @@ impl FindAvailability {
         }
         items
     }
-}
-
-fn is_partial(error: &ProviderError) -> bool {
-    matches!(
-        error,
-        ProviderError::Forbidden { .. }
-            | ProviderError::InsufficientScope { .. }
-            | ProviderError::NotFound
-            | ProviderError::Invalid { .. }
-    )
 }
 
 fn taken(busy: &Busy) -> Option<Span> {
@@ -385,15 +374,17 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
     use super::*;
     use crate::integrations::m365::times::{date, wall};
+    use crate::kit::zone::Zone;
 
     #[test]
     fn gaps_lie_within_working_days_and_between_events() {
         let asked: FindAvailability =
             serde_json::from_value(json!({ "duration": 60, "limit": 3 })).unwrap();
-        let window = Window {
-            from: When::Wall(wall("2026-11-20T15:10").unwrap()),
-            to: When::Day(date("2026-11-23").unwrap()),
-        };
+        let window = Window::new(
+            When::Wall(wall("2026-11-20T15:10").unwrap()),
+            When::Day(date("2026-11-23").unwrap()),
+            &Zone::UTC,
+        );
         let span = |a: &str, b: &str| (wall(a).unwrap(), wall(b).unwrap());
         let busy = [
             span("2026-11-20T15:00", "2026-11-20T16:15"),

@@ -10,16 +10,19 @@ use super::list::{Window, view};
 use super::model::{Event, names};
 use super::{READ, WHOLE, in_zone, recurrence, seen};
 use crate::integrations::m365::graph::{self, Page};
-use crate::integrations::m365::times::{When, date, zone};
+use crate::integrations::m365::times::{When, Zoned, own_zone, seconds};
 use crate::kit::Timestamp;
 use crate::kit::block::{Content, ContextBlock};
 use crate::kit::error::ToolError;
 use crate::kit::text;
 use crate::kit::tool::{Cx, Needs};
 use crate::kit::uri::encode;
+use crate::kit::zone::Zone;
 
 /// Events of a day that are looked at.
 const DAY_EVENTS: u32 = 100;
+/// Events of the coming days that are offered to choose from.
+const COMING: std::time::Duration = std::time::Duration::from_hours(30 * 24);
 /// The hours between which free gaps are told.
 const WORK: (u8, u8) = (8, 18);
 
@@ -34,14 +37,14 @@ const WEEKDAYS: [(&str, Weekday); 7] = [
 ];
 
 /// A day: a date, `today`, `tomorrow`, `+3d` or the name of the next such weekday.
-fn day(text: &str, now: Timestamp) -> Result<Date, ToolError> {
+fn day(text: &str, now: Timestamp, zone: &Zone) -> Result<Date, ToolError> {
     let wrong = || {
         ToolError::Invalid(format!(
             "`{}` is no day: use a date such as 2026-11-20, today, tomorrow, +3d or a weekday",
             text::clip(text, 40)
         ))
     };
-    let today = now.rfc3339().get(..10).and_then(date).ok_or_else(wrong)?;
+    let today = zone.day(now);
     let wanted = text.trim().to_lowercase();
     if let Some((_, weekday)) = WEEKDAYS.iter().find(|(name, _)| *name == wanted) {
         return Ok(if today.weekday() == *weekday {
@@ -50,7 +53,7 @@ fn day(text: &str, now: Timestamp) -> Result<Date, ToolError> {
             today.next_occurrence(*weekday)
         });
     }
-    match When::parse("date", &wanted, now) {
+    match When::parse("date", &wanted, now, zone) {
         Ok(When::Day(day)) => Ok(day),
         _ => Err(wrong()),
     }
@@ -71,21 +74,18 @@ impl ContextBlock for DayBlock {
     const SCOPES: Needs = READ;
 
     async fn read(self, cx: &Cx) -> Result<Content, ToolError> {
-        let day = day(&self.date, cx.now)?;
-        let window = Window {
-            from: When::Day(day),
-            to: When::Day(day),
-        };
+        let Zoned { name, zone } = own_zone(cx);
+        let day = day(&self.date, cx.now, &zone)?;
+        let window = Window::new(When::Day(day), When::Day(day), &zone);
         if cx.held.is_some() {
-            let events = events(cx, window, Some("id,changeKey,start,end")).await?;
+            let events = events(cx, window, &name, Some("id,changeKey,start,end")).await?;
             if cx.held == Some(version(day, &events)) {
                 return Ok(Content::unchanged());
             }
         }
-        let events = events(cx, window, None).await?;
+        let events = events(cx, window, &name, None).await?;
         let mut text = format!("# {}, {day}\n\n", day.weekday());
-        let zone = zone(cx, "");
-        let _ = writeln!(text, "Time zone: {zone}\n");
+        let _ = writeln!(text, "Time zone: {name}\n");
         if events.is_empty() {
             text.push_str("Nothing is planned.\n");
         }
@@ -131,8 +131,12 @@ fn version(day: Date, events: &[Event]) -> String {
     format!("{day}:{}", graph::digest(&keys))
 }
 
-async fn events(cx: &Cx, window: Window, select: Option<&str>) -> Result<Vec<Event>, ToolError> {
-    let zone = zone(cx, "");
+async fn events(
+    cx: &Cx,
+    window: Window,
+    zone: &str,
+    select: Option<&str>,
+) -> Result<Vec<Event>, ToolError> {
     let request = match select {
         None => view(cx, "", "", window, DAY_EVENTS),
         Some(select) => {
@@ -233,16 +237,16 @@ impl ContextBlock for EventBlock {
                 return Ok(Content::unchanged());
             }
         }
-        let zone = zone(cx, "");
+        let zone = own_zone(cx).name;
         let request = cx.api.get(&path).query("$select", WHOLE);
-        let event = graph::prefer(request, &[&in_zone(zone)]).send::<Event>();
+        let event = graph::prefer(request, &[&in_zone(&zone)]).send::<Event>();
         let event = seen(&self.id, event.await)?;
         let mut text = format!("# {}\n\n", event.title());
         let all_day = event.is_all_day;
         for (name, value) in [
             ("Start", event.start.shown(all_day)),
             ("End", event.shown_end()),
-            ("Time zone", zone.to_owned()),
+            ("Time zone", zone),
             ("Repeats", recurrence::shown(&event.recurrence)),
             ("Place", event.location.display_name.clone()),
             ("Join", event.online_meeting.join_url.clone()),
@@ -281,16 +285,12 @@ impl ContextBlock for EventBlock {
         prefix: &str,
         _chosen: &Map<String, Value>,
     ) -> Result<Vec<String>, ToolError> {
-        let window = Window {
-            from: When::Instant(cx.now),
-            to: When::parse("date", "+30d", cx.now)?,
-        };
-        let (from, to) = window.span();
+        let (from, to) = (cx.now, cx.now.plus(COMING));
         let page: Page<Event> = cx
             .api
             .get(&graph::of("", &["calendarView"]))
-            .query("startDateTime", from)
-            .query("endDateTime", to)
+            .query("startDateTime", seconds(from))
+            .query("endDateTime", seconds(to))
             .query("$select", "id,subject")
             .query("$orderby", "start/dateTime")
             .query("$top", 20)
@@ -323,7 +323,7 @@ mod tests {
             ("someday", None),
             ("2026-11-20T10:00", None),
         ] {
-            let found = day(text, now).map(|day| day.to_string()).ok();
+            let found = day(text, now, &Zone::UTC).map(|day| day.to_string()).ok();
             assert_eq!(found.as_deref(), expected, "{text}");
         }
     }
@@ -337,7 +337,7 @@ mod tests {
             }))
             .unwrap()
         };
-        let day = date("2026-11-20").unwrap();
+        let day = crate::integrations::m365::times::date("2026-11-20").unwrap();
         let events = [
             event("2026-11-20T09:00:00.0000000", "2026-11-20T10:00:00.0000000"),
             event("2026-11-20T09:30:00.0000000", "2026-11-20T11:00:00.0000000"),

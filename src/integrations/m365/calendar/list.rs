@@ -2,17 +2,21 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use time::PrimitiveDateTime;
 
+use super::changes::{self, Telling};
 use super::model::Event;
 use super::{READ, SHORT, in_zone, item};
 use crate::integrations::m365::graph::{self, Page};
 use crate::integrations::m365::times::{When, seconds, zone};
+use crate::kit::Timestamp;
 use crate::kit::args::{Cursor, Limit};
 use crate::kit::error::ToolError;
 use crate::kit::output::Output;
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
+use crate::kit::zone::Zone;
 
-/// List calendar events in a window (default: the coming 7 days), series expanded.
+/// List calendar events in a window (default: the coming 7 days), series expanded; or what changed.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListEvents {
@@ -34,6 +38,9 @@ pub(super) struct ListEvents {
     /// Show times in it; default mine.
     #[serde(default)]
     tz: String,
+    /// Only what changed since the last such call.
+    #[serde(default)]
+    changes: bool,
     #[serde(default)]
     limit: Limit<25, 100>,
     #[serde(default)]
@@ -43,30 +50,34 @@ pub(super) struct ListEvents {
 /// The part of a calendar that is looked at.
 #[derive(Clone, Copy)]
 pub(super) struct Window {
-    pub(super) from: When,
-    pub(super) to: When,
+    pub(super) from: Timestamp,
+    pub(super) to: Timestamp,
+    /// The same as the clock of the zone shows them.
+    pub(super) clock: (PrimitiveDateTime, PrimitiveDateTime),
 }
 
 impl Window {
-    /// What to ask Graph for. Wall-clock edges are asked for generously and cut by [`Window::holds`], because Graph reads
-    /// them as UTC whatever zone it answers in.
-    pub(super) fn span(self) -> (String, String) {
-        (
-            seconds(self.from.span(false).0),
-            seconds(self.to.span(true).1),
-        )
+    pub(super) fn new(from: When, to: When, zone: &Zone) -> Self {
+        Self {
+            from: from.instant(zone, false),
+            to: to.instant(zone, true),
+            clock: (from.clock(zone, false), to.clock(zone, true)),
+        }
     }
 
-    /// Whether an event whose times are in the calendar's zone lies in it.
+    /// What to ask Graph for.
+    pub(super) fn span(self) -> (String, String) {
+        (seconds(self.from), seconds(self.to))
+    }
+
+    /// Whether an event whose times are in the zone lies in it: where Graph takes whole days for days in UTC, it answers with
+    /// those of the day beside too.
     pub(super) fn holds(self, event: &Event) -> bool {
         let (Some(start), Some(end)) = (event.start.wall(), event.end.wall()) else {
             return true;
         };
-        let after = self
-            .from
-            .wall(false)
-            .is_none_or(|from| end > from || start >= from);
-        after && self.to.wall(true).is_none_or(|to| start < to)
+        let (from, to) = self.clock;
+        (end > from || start >= from) && start < to
     }
 }
 
@@ -81,6 +92,17 @@ impl Tool for ListEvents {
     };
 
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
+        let zone = zone(cx, &self.tz)?;
+        if let Some(Ok(telling)) = self.cursor.as_ref().map(Cursor::read::<Telling>) {
+            return changes::tell(cx, telling, &zone.name).await;
+        }
+        if self.changes {
+            return self.changed(cx, &zone.name).await;
+        }
+        let is_own = self.user.is_empty() || self.user.eq_ignore_ascii_case(&cx.account.label);
+        if !is_own {
+            cx.require("Calendars.Read.Shared")?;
+        }
         let word = |text: &str, default: &str| {
             let text = text.trim();
             if text.is_empty() {
@@ -89,25 +111,43 @@ impl Tool for ListEvents {
                 text.to_owned()
             }
         };
-        let window = Window {
-            from: When::parse("start", &word(&self.start, "today"), cx.now)?,
-            to: When::parse("end", &word(&self.end, &default_end(&self.start)), cx.now)?,
-        };
-        if window.to.span(true).1 <= window.from.span(false).0 {
+        let edge = |name: &str, text: &str| When::parse(name, text, cx.now, &zone.zone);
+        let window = Window::new(
+            edge("start", &word(&self.start, "now"))?,
+            edge("end", &word(&self.end, &default_end(&self.start)))?,
+            &zone.zone,
+        );
+        if window.to <= window.from {
             return Err(ToolError::Invalid("`end` is before `start`".to_owned()));
         }
-        let zone = zone(cx, &self.tz);
         let request = match &self.cursor {
             Some(cursor) => graph::follow(cx, cursor),
             None => view(cx, &self.user, &self.calendar, window, self.limit.get()),
         };
-        let page: Page<Event> = graph::prefer(request, &[&in_zone(zone)]).send().await?;
+        let page: Page<Event> = graph::prefer(request, &[&in_zone(&zone.name)])
+            .send()
+            .await?;
         let next = page.cursor();
         let words = self.q.to_lowercase();
         let fits = |event: &&Event| window.holds(event) && mentions(event, &words);
         let found = page.value.iter().filter(fits);
         let items = found.map(|event| item(cx, &self.user, event)).collect();
         Ok(Output::of(items).next(next))
+    }
+}
+
+impl ListEvents {
+    async fn changed(&self, cx: &Cx, zone: &str) -> Result<Output, ToolError> {
+        if self.cursor.is_some() {
+            return Err(Cursor::foreign());
+        }
+        let others = [&self.start, &self.end, &self.q, &self.user];
+        if others.iter().any(|text| !text.is_empty()) {
+            return Err(ToolError::Invalid(
+                "`changes` goes without `start`, `end`, `q` and `user`: a calendar of yours is watched from 30 days ago to a year ahead".to_owned(),
+            ));
+        }
+        changes::changes(cx, self.calendar.trim(), zone).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod availability;
 mod blocks;
+mod changes;
 mod list;
 mod model;
 mod recurrence;

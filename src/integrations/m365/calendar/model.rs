@@ -1,5 +1,7 @@
 //! What Graph says of events, only the fields that are read.
 
+use std::fmt::Write as _;
+
 use serde::Deserialize;
 use serde_json::Value;
 use time::PrimitiveDateTime;
@@ -81,7 +83,7 @@ pub(super) fn names(attendees: &[Attendee]) -> Vec<String> {
             _ => {}
         }
         if !facts.is_empty() {
-            text.push_str(&format!(" ({})", facts.join(", ")));
+            let _ = write!(text, " ({})", facts.join(", "));
         }
         text
     };
@@ -107,6 +109,7 @@ pub(in crate::integrations::m365) struct Online {
 }
 
 /// An event.
+#[expect(clippy::struct_excessive_bools, reason = "as Graph has it")]
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(in crate::integrations::m365) struct Event {

@@ -1,5 +1,7 @@
 //! Repetition: iCalendar's rule (RFC 5545 §3.3.10) to and from Graph's pattern and range.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 use time::Date;
 
@@ -149,20 +151,23 @@ pub(super) fn shown(recurrence: &Value) -> String {
     let days = pattern["daysOfWeek"].as_array().into_iter().flatten();
     let days: Vec<&str> = days.filter_map(Value::as_str).collect();
     if word("type").starts_with("relative") {
-        text.push_str(&format!(" on the {} {}", word("index"), days.join(", ")));
+        let _ = write!(text, " on the {} {}", word("index"), days.join(", "));
     } else if !days.is_empty() {
-        text.push_str(&format!(" on {}", days.join(", ")));
+        let _ = write!(text, " on {}", days.join(", "));
     } else if let Some(day) = pattern["dayOfMonth"].as_u64().filter(|day| *day > 0) {
-        text.push_str(&format!(" on day {day}"));
+        let _ = write!(text, " on day {day}");
     }
     let range = &recurrence["range"];
     match range["type"].as_str() {
-        Some("numbered") => text.push_str(&format!(", {} times", range["numberOfOccurrences"])),
+        Some("numbered") => {
+            let _ = write!(text, ", {} times", range["numberOfOccurrences"]);
+        }
         Some("endDate") => {
-            text.push_str(&format!(
+            let _ = write!(
+                text,
                 " until {}",
                 range["endDate"].as_str().unwrap_or_default()
-            ));
+            );
         }
         _ => {}
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::model::Event;
 use super::{SHORT, WRITE, in_zone, item, seen};
 use crate::integrations::m365::graph;
-use crate::integrations::m365::times::zone;
+use crate::integrations::m365::times::own_zone;
 use crate::kit::error::ToolError;
 use crate::kit::output::Output;
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
@@ -48,8 +48,10 @@ const fn yes() -> bool {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RespondEvent {
+    /// Event.
     id: String,
     response: Response,
+    /// To the organizer.
     #[serde(default)]
     comment: String,
     /// Tell the organizer.
@@ -76,7 +78,7 @@ impl Tool for RespondEvent {
         }
         let path = graph::of("", &["events", &self.id]);
         let request = cx.api.get(&path).query("$select", SHORT);
-        let event = graph::prefer(request, &[&in_zone(zone(cx, ""))]).send::<Event>();
+        let event = graph::prefer(request, &[&in_zone(&own_zone(cx).name)]).send::<Event>();
         let event = seen(&self.id, event.await)?;
         if event.is_organizer {
             return Err(ToolError::Invalid(

@@ -115,23 +115,35 @@ impl Place {
 }
 
 impl DriveItem {
-    /// Where it really is.
+    /// Where it really is: of a shortcut, what it leads to.
     pub(super) fn place(&self) -> Result<Place, ToolError> {
-        let real = self.remote_item.as_deref().unwrap_or(self);
-        let drive = real
+        self.remote_item.as_deref().unwrap_or(self).entry()
+    }
+
+    /// Where it is listed: of a shortcut, the shortcut itself. What moves or renames must take this, or it would change
+    /// somebody else's drive.
+    pub(super) fn entry(&self) -> Result<Place, ToolError> {
+        let drive = self
             .parent_reference
             .as_ref()
             .and_then(|parent| parent.drive_id.clone());
         match drive {
-            Some(drive) if !real.id.is_empty() => Ok(Place {
+            Some(drive) if !self.id.is_empty() => Ok(Place {
                 drive,
-                item: real.id.clone(),
+                item: self.id.clone(),
             }),
             _ => Err(ProviderError::Unavailable {
                 reason: "named an item without its drive".to_owned(),
             }
             .into()),
         }
+    }
+
+    /// The ids of a shortcut itself, as tools take them.
+    fn shortcut(&self) -> Option<String> {
+        self.remote_item.as_ref()?;
+        let entry = self.entry().ok()?;
+        Some(format!("{}:{}", entry.drive, entry.item))
     }
 
     pub(super) fn is_folder(&self) -> bool {
@@ -213,6 +225,7 @@ impl DriveItem {
         item.field("name", self.name())
             .field("type", kind)
             .field("path", self.full_path())
+            .field("shortcut", self.shortcut())
             .field("media_type", self.media())
             .field("bytes", self.size.filter(|_| !self.is_folder()))
             .field("items", folder.and_then(|folder| folder.child_count))

@@ -38,6 +38,7 @@ pub(super) struct OrganizeFile {
     /// Path, id or link; of a new folder, where.
     #[serde(default, rename = "ref")]
     reference: String,
+    /// Name to give.
     #[serde(default)]
     new_name: String,
     /// Folder to move or copy into.
@@ -129,7 +130,7 @@ async fn shift(
     to: Option<&DriveItem>,
     new_name: Option<&str>,
 ) -> Result<Output, ToolError> {
-    let place = item.place()?;
+    let place = item.entry()?;
     let mut wanted = Map::new();
     if let Some(name) = new_name {
         wanted.insert("name".to_owned(), json!(name));

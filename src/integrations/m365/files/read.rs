@@ -178,7 +178,7 @@ impl ReadContent {
     fn wanted(&self, cx: &Cx) -> Result<Wanted, ToolError> {
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         Ok(Wanted {
-            pages: pages(&self.pages)?,
+            pages: documents::pages(&self.pages)?,
             sheet: some(&self.sheet),
             range: some(&self.range),
             // What surrounds the text takes some room too.
@@ -270,44 +270,5 @@ impl ReadContent {
             Ok(extracted) => answer(row, extracted),
             Err(why) => Output::one(row).warn(format!("{why}; open the mail in Outlook")),
         })
-    }
-}
-
-/// `3`, `3-7` or `3-`.
-fn pages(text: &str) -> Result<Option<(u32, u32)>, ToolError> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let (from, to) = text.split_once('-').unwrap_or((text, text));
-    let number = |text: &str| text.trim().parse::<u32>().ok();
-    let from = number(from);
-    let to = if to.trim().is_empty() {
-        Some(u32::MAX)
-    } else {
-        number(to)
-    };
-    match (from, to) {
-        (Some(from), Some(to)) if from >= 1 && from <= to => Ok(Some((from, to))),
-        _ => Err(ToolError::Invalid(
-            "`pages` must read like `3`, `3-7` or `3-`".to_owned(),
-        )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
-    use super::*;
-
-    #[test]
-    fn pages_are_ranges() {
-        assert_eq!(pages("").unwrap(), None);
-        assert_eq!(pages("3").unwrap(), Some((3, 3)));
-        assert_eq!(pages("3-7").unwrap(), Some((3, 7)));
-        assert_eq!(pages(" 3 - ").unwrap(), Some((3, u32::MAX)));
-        for wrong in ["0", "7-3", "x", "-3", "1-2-3"] {
-            assert!(pages(wrong).is_err(), "{wrong}");
-        }
     }
 }

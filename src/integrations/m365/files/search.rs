@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::super::graph::{self, Page};
-use super::super::refs::{SiteRef, borrowed, has_any, is_personal};
+use super::super::refs::{SiteRef, borrowed, has_any, is_personal, require_any};
 use super::super::sharepoint;
 use super::READ;
 use super::model::{DriveItem, FIELDS, Identities, explained};
@@ -27,6 +27,8 @@ const SEARCH: &[&str] = &[
     "Sites.Read.All",
     "Sites.ReadWrite.All",
 ];
+/// Those with one of which it finds rows of lists and sites.
+const SITES: &[&str] = &["Sites.Read.All", "Sites.ReadWrite.All"];
 
 /// What to look for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -135,7 +137,7 @@ impl Tool for SearchFiles {
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
         let since = self.since()?;
         let mark: Option<Mark> = match &self.cursor {
-            Some(cursor) => Some(cursor.read().ok_or_else(bad_cursor)?),
+            Some(cursor) => Some(cursor.read()?),
             None => None,
         };
         let from = match mark {
@@ -169,7 +171,7 @@ impl SearchFiles {
 
     /// The words with the other arguments as KQL. Double quotes would end a value, and no name has them.
     fn query(&self, cx_site: Option<&str>, since: Option<Timestamp>) -> String {
-        let mut query = self.q.trim().to_owned();
+        let mut query = graph::grouped(self.q.trim());
         let bare = |value: &str| value.replace('"', " ");
         if let Some(site) = cx_site {
             let _ = write!(query, " path:\"{}\"", bare(site));
@@ -189,6 +191,9 @@ impl SearchFiles {
         from: u32,
         since: Option<Timestamp>,
     ) -> Result<Output, ToolError> {
+        if self.kind != Kind::File {
+            require_any(cx, SITES)?;
+        }
         let site = match SiteRef::parse(&self.site) {
             _ if self.site.is_empty() => None,
             // What Search knows of a site is its address.
@@ -307,10 +312,6 @@ impl SearchFiles {
     }
 }
 
-fn bad_cursor() -> ToolError {
-    ToolError::Invalid("`cursor` is not from this search".to_owned())
-}
-
 /// The summary of a hit without Search's marks: `<c0>` around words that were found, `<ddd/>` for what is left out.
 fn excerpt(summary: &str) -> String {
     let plain = summary
@@ -323,6 +324,7 @@ fn excerpt(summary: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
     use super::*;
 
     #[test]
@@ -339,6 +341,15 @@ mod tests {
         assert_eq!(
             search.query(Some("https://a/sites/b"), None),
             r#"budget path:"https://a/sites/b" author:"x  OR path: y""#
+        );
+    }
+
+    #[test]
+    fn alternatives_stay_within_the_site() {
+        let search: SearchFiles = serde_json::from_value(json!({ "q": "press OR media" })).unwrap();
+        assert_eq!(
+            search.query(Some("https://a/sites/b"), None),
+            r#"(press OR media) path:"https://a/sites/b""#
         );
     }
 

@@ -9,8 +9,9 @@ use super::super::refs::{FileRef, is_personal};
 use super::WRITE;
 use super::model::{self, Identities, Place, explained};
 use crate::kit::Timestamp;
-use crate::kit::error::ToolError;
+use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::output::Output;
+use crate::kit::text;
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
 
 /// Most people invited at once.
@@ -92,6 +93,59 @@ struct Invitation {
     email: Option<String>,
 }
 
+/// What became of one invitation. Graph answers 207 when some failed, and each of those has an `error`.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Invited {
+    id: Option<String>,
+    invitation: Option<Invitation>,
+    granted_to_v2: Option<Identities>,
+    error: Option<Refusal>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Refusal {
+    code: Option<String>,
+    message: Option<String>,
+}
+
+impl Invited {
+    /// Whether there is a permission, though its mail may not have been sent.
+    fn has_access(&self) -> bool {
+        self.error.is_none() || self.id.as_ref().is_some_and(|id| !id.is_empty())
+    }
+
+    /// What failed, in words.
+    fn failure(&self) -> Option<String> {
+        let error = self.error.as_ref()?;
+        let email = self.invitation.as_ref().and_then(|sent| sent.email.clone());
+        let who = email.or_else(|| self.granted_to_v2.as_ref()?.name());
+        let who = who.as_deref().unwrap_or("somebody");
+        let reason = error.message.as_deref().or(error.code.as_deref());
+        let reason = text::clip(&text::scrub(reason.unwrap_or("no reason given")), 200);
+        Some(if self.has_access() {
+            format!("{who} may have access and was not told: {reason}")
+        } else {
+            format!("{who} was not invited: {reason}")
+        })
+    }
+}
+
+/// What failed of these invitations. An answer that cannot be read is one that says of no failure.
+fn failures(answer: &[u8]) -> Result<Vec<String>, ToolError> {
+    let page = serde_json::from_slice::<Page<Invited>>(answer);
+    let all = page.map(|page| page.value).unwrap_or_default();
+    let failed: Vec<String> = all.iter().filter_map(Invited::failure).collect();
+    if !failed.is_empty() && !all.iter().any(Invited::has_access) {
+        return Err(ProviderError::Invalid {
+            message: failed.join("; "),
+        }
+        .into());
+    }
+    Ok(failed)
+}
+
 impl Permission {
     /// In the words of tools.
     fn words(self) -> Value {
@@ -160,21 +214,25 @@ impl Tool for ShareFile {
         let request = cx.api.post(&place.path(&[rest])).json(&body);
         let mut row = item.row(cx);
         let refused = |error| explained(cx, &what, error);
+        let mut failed = Vec::new();
         if self.people.is_empty() {
             let made: Permission = request.send().await.map_err(refused)?;
             row.set("link", made.link.and_then(|link| link.web_url));
             row.set("done", "linked");
         } else {
-            request.done().await.map_err(refused)?;
+            let answer = request.bytes().await.map_err(refused)?;
+            failed = failures(&answer.body)?;
             row.set("done", "invited");
         }
         // The sharing took effect: not seeing the result of it is no failure.
-        Ok(match permissions(cx, &place).await {
+        let mut output = match permissions(cx, &place).await {
             Ok(now) => Output::one(row.field("permissions", now)),
             Err(error) => {
                 Output::one(row).warn(format!("who has access now could not be read: {error}"))
             }
-        })
+        };
+        output.warnings.extend(failed);
+        Ok(output)
     }
 }
 
@@ -249,10 +307,7 @@ impl ShareFile {
     }
 }
 
-async fn permissions(
-    cx: &Cx,
-    place: &Place,
-) -> Result<Vec<Value>, crate::kit::error::ProviderError> {
+async fn permissions(cx: &Cx, place: &Place) -> Result<Vec<Value>, ProviderError> {
     let page: Page<Permission> = cx.api.get(&place.path(&["permissions"])).send().await?;
     Ok(page.value.into_iter().map(Permission::words).collect())
 }

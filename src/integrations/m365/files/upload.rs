@@ -95,6 +95,11 @@ pub(super) async fn upload(
         let request = target
             .request(cx, &Method::PUT, "content")
             .body(media, bytes);
+        let request = match target {
+            Target::Over { .. } => request,
+            // Without it, a file that came there meanwhile would be replaced.
+            Target::Into { .. } => request.query("@microsoft.graph.conflictBehavior", "fail"),
+        };
         return Ok(request.send().await?);
     }
     let on_conflict = match target {
@@ -280,7 +285,7 @@ mod tests {
     #[test]
     fn pieces_are_multiples_of_the_unit_and_small_enough() {
         assert_eq!(PIECE % UNIT, 0);
-        assert!(PIECE < 60 * 1024 * 1024);
+        const { assert!(PIECE < 60 * 1024 * 1024) };
         assert_eq!(percent(1, 3), 33);
         assert_eq!(percent(0, 0), 0);
     }

@@ -27,6 +27,7 @@ pub(super) struct WriteFile {
     /// A new file's, in the folder `ref`.
     #[serde(default)]
     name: String,
+    /// The text.
     content: String,
     /// To replace: the etag that was read, or `*` for any.
     #[serde(default)]

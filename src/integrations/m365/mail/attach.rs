@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::seen;
 use crate::integrations::m365::graph;
 use crate::integrations::m365::model::{Attachment, or_default};
+use crate::integrations::m365::refs::{FileRef, borrowed};
 use crate::kit::documents::{self, Wanted};
 use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::output::{Item, Output};
@@ -192,10 +193,10 @@ async fn file(cx: &Cx, reference: &str) -> Result<File, ToolError> {
         return bytes(cx, "", text("message"), text("attachment")).await;
     }
     cx.require("Files.Read")?;
-    let path = graph::path(&["drives", text("drive"), "items", text("item")]);
+    let named = FileRef::in_drive(text("drive"), text("item"));
     let found = cx
         .api
-        .get(&path)
+        .get(&borrowed(&named.address(&[])))
         .query("$select", "id,name,size,file")
         .send();
     let found: DriveItem = seen("file", text("item"), found.await)?;
@@ -203,9 +204,9 @@ async fn file(cx: &Cx, reference: &str) -> Result<File, ToolError> {
         return Err(too_large(&found.name));
     }
     let media = found.file.ok_or_else(wrong)?.mime_type;
-    let mut path = path;
-    path.push("content");
-    let content = cx.api.get(&path).accept("*/*").download().max_bytes(FILE);
+    let content = named.address(&["content"]);
+    let content = cx.api.get(&borrowed(&content));
+    let content = content.accept("*/*").download().max_bytes(FILE);
     Ok(File {
         name: found.name,
         media: if media.is_empty() {

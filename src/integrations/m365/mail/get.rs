@@ -41,6 +41,7 @@ enum Show {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GetMail {
+    /// Message.
     id: String,
     /// Whole conversation.
     #[serde(default)]
@@ -66,6 +67,7 @@ impl Tool for GetMail {
     };
 
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
+        super::shared(cx, &self.mailbox, "Mail.Read.Shared")?;
         if !self.attachment.is_empty() {
             return attach::text(cx, &self.mailbox, &self.id, &self.attachment).await;
         }
@@ -86,7 +88,9 @@ impl Tool for GetMail {
             .attachments
             .retain(|attachment| !attachment.id.is_empty());
         let list = message.attachments.iter();
-        let list: Vec<_> = list.map(|found| attached(cx, &message.id, found)).collect();
+        let list: Vec<_> = list
+            .map(|found| attached(cx, &self.mailbox, &message.id, found))
+            .collect();
         row.set("attachments", list);
         row.fields.shift_remove("preview");
         output.truncated = self.body.put(&mut row, &message, cx.max_chars);

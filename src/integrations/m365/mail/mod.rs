@@ -13,6 +13,7 @@ mod update;
 use serde_json::json;
 
 use super::model::{Attachment, Message, names};
+use super::refs::is_personal;
 use crate::kit::block::BlockDef;
 use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::integration::Toolset;
@@ -44,6 +45,16 @@ const READ: Needs = Needs::All(&["Mail.Read"]);
 
 /// What a list shows of a message.
 const SHORT: &str = "id,subject,from,toRecipients,ccRecipients,receivedDateTime,isRead,isDraft,hasAttachments,importance,flag,categories,bodyPreview,conversationId,webLink";
+
+/// Fails when somebody else's mailbox is asked for without the permission that this takes beyond those for one's own.
+/// Personal accounts cannot have it; Microsoft answers for itself there.
+fn shared(cx: &Cx, mailbox: &str, scope: &str) -> Result<(), ToolError> {
+    let is_own = mailbox.is_empty() || mailbox.eq_ignore_ascii_case(&cx.account.label);
+    if is_own || is_personal(cx) {
+        return Ok(());
+    }
+    cx.require(scope)
+}
 
 /// The address of a message's block; there is none for somebody else's mailbox.
 fn uri(cx: &Cx, mailbox: &str, id: &str) -> Option<String> {
@@ -83,12 +94,23 @@ fn item(cx: &Cx, mailbox: &str, message: &Message) -> Item {
     item
 }
 
-/// An attachment as a row: its `ref` is what `attachments` of a message that is sent take.
-fn attached(cx: &Cx, message: &str, attachment: &Attachment) -> serde_json::Value {
-    let mut row = json!({
-        "id": attachment.id, "name": attachment.name, "size": attachment.size,
-        "ref": cx.uri(&format!("mail/{}/attachments/{}", encode(message), encode(&attachment.id))),
-    });
+/// What `attachments` of a message that is sent take, below the account's address; they are read from one's own mailbox.
+fn reference(mailbox: &str, message: &str, attachment: &str) -> Option<String> {
+    mailbox.is_empty().then(|| {
+        format!(
+            "mail/{}/attachments/{}",
+            encode(message),
+            encode(attachment)
+        )
+    })
+}
+
+/// An attachment as a row.
+fn attached(cx: &Cx, mailbox: &str, message: &str, attachment: &Attachment) -> serde_json::Value {
+    let mut row = json!({ "id": attachment.id, "name": attachment.name, "size": attachment.size });
+    if let Some(reference) = reference(mailbox, message, &attachment.id) {
+        row["ref"] = json!(cx.uri(&reference));
+    }
     if !attachment.content_type.is_empty() {
         row["media"] = json!(attachment.content_type);
     }
@@ -122,4 +144,38 @@ fn unsent(draft: &str, error: &ProviderError) -> ToolError {
     ToolError::Conflict(format!(
         "the message was not sent ({error}) and is kept as a draft: try again with m365_send_mail and `draft_id` {draft}"
     ))
+}
+
+/// A draft of ours that could not be finished. It must not be sent as it is, and a second try would leave a second one.
+fn unfinished(mailbox: &str, draft: &str, error: &ToolError) -> ToolError {
+    ToolError::Conflict(if mailbox.is_empty() {
+        format!(
+            "nothing was sent ({error}); an unfinished draft is left: delete it with m365_delete_item (kind mail, id {draft}) before trying again"
+        )
+    } else {
+        format!(
+            "nothing was sent ({error}); an unfinished draft is left in {mailbox}: delete it there (id {draft}) before trying again"
+        )
+    })
+}
+
+/// A draft of the person's that could not be finished.
+fn half_attached(error: &ToolError) -> ToolError {
+    ToolError::Conflict(format!(
+        "nothing was sent ({error}); the draft is kept, and some of the attachments may hang on it: look at it before trying again"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attachments_of_other_mailboxes_have_no_reference() {
+        assert_eq!(
+            reference("", "A/1", "2").as_deref(),
+            Some("mail/A%2F1/attachments/2")
+        );
+        assert_eq!(reference("team@acme.example", "A/1", "2"), None);
+    }
 }

@@ -40,6 +40,7 @@ impl Mode {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReplyMail {
+    /// Message.
     id: String,
     #[serde(default)]
     mode: Mode,
@@ -74,7 +75,9 @@ impl Tool for ReplyMail {
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
         if !self.as_draft {
             cx.require("Mail.Send")?;
+            super::shared(cx, &self.mailbox, "Mail.Send.Shared")?;
         }
+        super::shared(cx, &self.mailbox, "Mail.ReadWrite.Shared")?;
         let more = addresses(&self.to)?;
         if self.mode == Mode::Forward && more.is_empty() && !self.as_draft {
             return Err(ToolError::Invalid(
@@ -103,13 +106,17 @@ impl Tool for ReplyMail {
             let all: Vec<Value> = known.chain(added).collect();
             change.insert("toRecipients".to_owned(), Value::Array(all));
         }
-        let path = graph::of(&self.mailbox, &["messages", &draft.id]);
+        let left = draft.id.clone();
+        let unfinished = |error: ToolError| super::unfinished(&self.mailbox, &left, &error);
+        let path = graph::of(&self.mailbox, &["messages", &left]);
         let draft = if change.is_empty() {
             draft
         } else {
-            cx.api.patch(&path).json(&change).send().await?
+            let written = cx.api.patch(&path).json(&change).send().await;
+            written.map_err(|error| unfinished(ToolError::from(error)))?
         };
-        attach::hang(cx, &self.mailbox, &draft.id, &files).await?;
+        let hung = attach::hang(cx, &self.mailbox, &draft.id, &files).await;
+        hung.map_err(unfinished)?;
         let mut row = item(cx, &self.mailbox, &draft);
         row.fields.shift_remove("preview");
         if self.as_draft {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{READ, SHORT, folders, item};
 use crate::integrations::m365::graph::{self, Page};
 use crate::integrations::m365::model::Message;
-use crate::integrations::m365::times::{past, seconds};
+use crate::integrations::m365::times::{own_zone, past, seconds};
 use crate::kit::Timestamp;
 use crate::kit::args::{Cursor, Limit};
 use crate::kit::error::ToolError;
@@ -31,13 +31,16 @@ pub(super) struct SearchMail {
     to: String,
     #[serde(default)]
     subject: String,
+    /// Only unread, or read.
     #[serde(default)]
     unread: Option<bool>,
+    /// Only with, or without.
     #[serde(default)]
     has_attachments: Option<bool>,
     /// Date, `7d`.
     #[serde(default)]
     since: String,
+    /// As `since`.
     #[serde(default)]
     until: String,
     /// Name, path or id.
@@ -66,8 +69,10 @@ impl Tool for SearchMail {
     };
 
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
-        let since = past("since", &self.since, cx.now)?;
-        let until = past("until", &self.until, cx.now)?;
+        super::shared(cx, &self.mailbox, "Mail.Read.Shared")?;
+        let zone = own_zone(cx).zone;
+        let since = past("since", &self.since, cx.now, &zone)?;
+        let until = past("until", &self.until, cx.now, &zone)?;
         let page: Page<Message> = match &self.cursor {
             Some(cursor) => graph::follow(cx, cursor).send().await?,
             None => self.first(cx, since, until).await?,
@@ -127,7 +132,7 @@ impl SearchMail {
     fn kql(&self, since: Option<Timestamp>, until: Option<Timestamp>) -> String {
         let mut parts = Vec::new();
         if !self.q.trim().is_empty() {
-            parts.push(self.q.trim().to_owned());
+            parts.push(graph::grouped(self.q.trim()));
         }
         for (property, text) in [
             ("from", &self.from),
@@ -262,6 +267,15 @@ mod tests {
         assert_eq!(
             search.kql(None, None),
             r#""from:dana@northwind.example subject:\"a  b\"""#
+        );
+    }
+
+    #[test]
+    fn alternatives_do_not_pass_by_the_other_conditions() {
+        let search = asked(json!({"q": "plan OR budget", "from": "dana@northwind.example"}));
+        assert_eq!(
+            search.kql(None, None),
+            r#""(plan OR budget) from:dana@northwind.example""#
         );
     }
 

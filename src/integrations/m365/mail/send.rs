@@ -74,6 +74,10 @@ impl Tool for SendMail {
         let sends = self.mode == Mode::Send;
         if sends {
             cx.require("Mail.Send")?;
+            super::shared(cx, &self.mailbox, "Mail.Send.Shared")?;
+        }
+        if !sends || !self.draft_id.is_empty() {
+            super::shared(cx, &self.mailbox, "Mail.ReadWrite.Shared")?;
         }
         let recipients = self.to.len() + self.cc.len() + self.bcc.len();
         if recipients > PEOPLE {
@@ -105,9 +109,14 @@ impl Tool for SendMail {
             return Ok(Output::one(self.said().field("done", "sent")));
         }
         cx.require("Mail.ReadWrite")?;
+        super::shared(cx, &self.mailbox, "Mail.ReadWrite.Shared")?;
         let tracking = self.mark(cx, &mut message, before.as_ref()).await?;
         let draft = self.write(cx, &message).await?;
-        attach::hang(cx, &self.mailbox, &draft.id, &files).await?;
+        let hung = attach::hang(cx, &self.mailbox, &draft.id, &files).await;
+        hung.map_err(|error| match self.draft_id.as_str() {
+            "" => super::unfinished(&self.mailbox, &draft.id, &error),
+            _ => super::half_attached(&error),
+        })?;
         if !sends {
             return Ok(Output::one(
                 item(cx, &self.mailbox, &draft).field("done", "kept as a draft"),

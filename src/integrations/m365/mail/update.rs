@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{folders, uri};
 use crate::integrations::m365::graph::{self, BATCH, Step};
 use crate::integrations::m365::model::Message;
-use crate::kit::error::ToolError;
+use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::output::{Item, Output};
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
 
@@ -57,8 +57,10 @@ impl Importance {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UpdateMail {
+    /// Messages.
     #[schemars(length(min = 1, max = 20))]
     ids: Vec<String>,
+    /// Mark as read, or unread.
     #[serde(default)]
     read: Option<bool>,
     #[serde(default)]
@@ -71,6 +73,7 @@ pub(super) struct UpdateMail {
     /// Folder.
     #[serde(default)]
     move_to: String,
+    /// Folder.
     #[serde(default)]
     copy_to: String,
     /// Shared mailbox.
@@ -81,7 +84,8 @@ pub(super) struct UpdateMail {
 impl Tool for UpdateMail {
     const NAME: &'static str = "m365_update_mail";
     const TITLE: &'static str = "Update mail";
-    const EFFECT: Effect = Effect::Write { idempotent: true };
+    // Each copy is a message more.
+    const EFFECT: Effect = Effect::Write { idempotent: false };
     const SCOPES: Needs = Needs::All(&["Mail.ReadWrite"]);
     const AUDIT: AuditArgs = AuditArgs {
         plain: &["ids"],
@@ -89,6 +93,7 @@ impl Tool for UpdateMail {
     };
 
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
+        super::shared(cx, &self.mailbox, "Mail.ReadWrite.Shared")?;
         let set = self.set();
         if set.is_empty() && self.move_to.is_empty() && self.copy_to.is_empty() {
             return Err(ToolError::Invalid(
@@ -120,56 +125,39 @@ impl Tool for UpdateMail {
         if cx.dry_run {
             return self.plan(cx, &set).await;
         }
-        let mut rows: Vec<(&String, Result<Message, String>)> = self
-            .ids
-            .iter()
-            .map(|id| (id, Ok(Message::default())))
-            .collect();
+        let ids = self.ids();
+        let mut rows: Vec<Row> = ids.iter().map(|id| Row::new(id)).collect();
         if !set.is_empty() {
             let change = Value::Object(set.clone());
-            self.each(cx, &mut rows, Method::PATCH, &[], Some(&change))
+            let results = self
+                .each(cx, &ids, Method::PATCH, &[], Some(&change))
                 .await?;
+            for (row, result) in rows.iter_mut().zip(results) {
+                row.take(result, set.keys().map(|name| format!("set {name}")));
+            }
         }
         if let Some((action, id)) = &target {
-            let body = json!({ "destinationId": id });
-            self.each(cx, &mut rows, Method::POST, &[action], Some(&body))
-                .await?;
+            self.file(cx, &mut rows, action, id, folder).await?;
         }
         let mut output = Output::default();
-        for (id, result) in rows {
-            match result {
-                Ok(message) => {
-                    // A copy is a message of its own.
-                    let now = if message.id.is_empty() {
-                        id
-                    } else {
-                        &message.id
-                    };
-                    let mut item = Item::new(now)
-                        .field("subject", message.subject.as_str())
-                        .field("done", done(&set, action.map(|(action, _)| action), folder));
-                    if now != id {
-                        item.set("was", id.as_str());
-                    }
-                    item.uri = uri(cx, &self.mailbox, now);
-                    output.items.push(item);
-                }
-                Err(reason) => output
-                    .warnings
-                    .push(format!("{id} was not changed: {reason}")),
+        for row in &rows {
+            output.warnings.extend(row.warning());
+            if !row.done.is_empty() {
+                output.items.push(row.item(cx, &self.mailbox));
             }
         }
         if output.items.is_empty() {
-            let reason = output.warnings.join("; ");
-            return Err(ToolError::Invalid(format!(
-                "no message was changed: {reason}"
-            )));
+            return Err(refused(&rows, &output.warnings));
         }
         Ok(output)
     }
 }
 
 impl UpdateMail {
+    fn ids(&self) -> Vec<&str> {
+        self.ids.iter().map(String::as_str).collect()
+    }
+
     /// The fields to set, as Graph takes them.
     fn set(&self) -> Map<String, Value> {
         let mut set = Map::new();
@@ -188,23 +176,51 @@ impl UpdateMail {
         set
     }
 
-    /// Does one thing to all of those that nothing failed for yet.
-    async fn each(
+    /// Moves or copies those that nothing failed for yet. Where something was changed before, that is told even if this
+    /// fails as a whole.
+    async fn file(
         &self,
         cx: &Cx,
-        rows: &mut [(&String, Result<Message, String>)],
-        method: Method,
-        action: &[&str],
-        body: Option<&Value>,
+        rows: &mut [Row<'_>],
+        action: &str,
+        target: &str,
+        folder: &str,
     ) -> Result<(), ToolError> {
-        let alive = rows.iter_mut().filter(|(_, result)| result.is_ok());
-        let alive: Vec<&mut (&String, Result<Message, String>)> = alive.collect();
+        let alive = rows.iter_mut().filter(|row| row.failed.is_none());
+        let alive: Vec<&mut Row> = alive.collect();
         if alive.is_empty() {
             return Ok(());
         }
-        let mut steps = Vec::with_capacity(alive.len());
-        for (id, _) in &alive {
-            let path = ["messages", id.as_str()];
+        let changed = alive.iter().any(|row| !row.done.is_empty());
+        let ids: Vec<&str> = alive.iter().map(|row| row.id).collect();
+        let body = json!({ "destinationId": target });
+        let results = self
+            .each(cx, &ids, Method::POST, &[action], Some(&body))
+            .await;
+        let results = match results {
+            Ok(results) => results,
+            Err(error) if changed => vec![Err(error); ids.len()],
+            Err(error) => return Err(error.into()),
+        };
+        let word = if action == "copy" { "copied" } else { "moved" };
+        for (row, result) in alive.into_iter().zip(results) {
+            row.take(result, [format!("{word} to {folder}")]);
+        }
+        Ok(())
+    }
+
+    /// Does one thing to each of these, in one request.
+    async fn each(
+        &self,
+        cx: &Cx,
+        ids: &[&str],
+        method: Method,
+        action: &[&str],
+        body: Option<&Value>,
+    ) -> Result<Vec<Result<Message, ProviderError>>, ProviderError> {
+        let mut steps = Vec::with_capacity(ids.len());
+        for id in ids {
+            let path = ["messages", *id];
             let path: Vec<&str> = path.iter().chain(action).copied().collect();
             let mut step = Step::new(method.clone(), &graph::of(&self.mailbox, &path)[1..])?;
             if let Some(body) = body {
@@ -212,25 +228,21 @@ impl UpdateMail {
             }
             steps.push(step);
         }
-        let results = graph::batch(cx, steps).await?;
-        for (row, result) in alive.into_iter().zip(results) {
-            row.1 = result.and_then(|body| {
-                serde_json::from_value(body).map_err(|error| format!("unreadable answer ({error})"))
-            });
-        }
-        Ok(())
+        let results = graph::batch(cx, steps).await?.into_iter();
+        let read = |body| {
+            serde_json::from_value(body).map_err(|error| ProviderError::Unavailable {
+                reason: format!("unreadable answer ({error})"),
+            })
+        };
+        Ok(results.map(|result| result.and_then(read)).collect())
     }
 
     /// What each message is now and would be.
     async fn plan(&self, cx: &Cx, set: &Map<String, Value>) -> Result<Output, ToolError> {
-        let mut rows: Vec<(&String, Result<Message, String>)> = self
-            .ids
-            .iter()
-            .map(|id| (id, Ok(Message::default())))
-            .collect();
-        self.each(cx, &mut rows, Method::GET, &[], None).await?;
+        let ids = self.ids();
+        let results = self.each(cx, &ids, Method::GET, &[], None).await?;
         let mut output = Output::default();
-        for (id, result) in rows {
+        for (id, result) in ids.into_iter().zip(results) {
             let message = match result {
                 Ok(message) => message,
                 Err(reason) => {
@@ -267,12 +279,81 @@ impl UpdateMail {
     }
 }
 
-fn done(set: &Map<String, Value>, action: Option<&str>, folder: &str) -> Vec<String> {
-    let mut done: Vec<String> = set.keys().map(|name| format!("set {name}")).collect();
-    match action {
-        Some("copy") => done.push(format!("copied to {folder}")),
-        Some(_) => done.push(format!("moved to {folder}")),
-        None => {}
+/// Why no message was changed: a reason that all share is that of the call; a limit is waited for, a lost permission is
+/// asked for again.
+fn refused(rows: &[Row<'_>], warnings: &[String]) -> ToolError {
+    let mut reasons = rows.iter().filter_map(|row| row.failed.as_ref());
+    let said = format!("no message was changed: {}", warnings.join("; "));
+    match reasons.next() {
+        Some(first) if reasons.all(|other| other.code() == first.code()) => match first {
+            ProviderError::NotFound => ToolError::NotFound(said),
+            ProviderError::Conflict { .. } => ToolError::Conflict(said),
+            ProviderError::BadSegment(_) | ProviderError::Invalid { .. } => {
+                ToolError::Invalid(said)
+            }
+            other => ToolError::Provider(other.clone()),
+        },
+        _ => ToolError::Invalid(said),
     }
-    done
+}
+
+/// What became of one message.
+struct Row<'a> {
+    id: &'a str,
+    /// As Graph answered it last.
+    message: Message,
+    done: Vec<String>,
+    /// Why nothing more was done.
+    failed: Option<ProviderError>,
+}
+
+impl<'a> Row<'a> {
+    fn new(id: &'a str) -> Self {
+        Self {
+            id,
+            message: Message::default(),
+            done: Vec::new(),
+            failed: None,
+        }
+    }
+
+    /// Notes what one request came to.
+    fn take(
+        &mut self,
+        result: Result<Message, ProviderError>,
+        done: impl IntoIterator<Item = String>,
+    ) {
+        match result {
+            Ok(message) => {
+                self.message = message;
+                self.done.extend(done);
+            }
+            Err(reason) => self.failed = Some(reason),
+        }
+    }
+
+    fn warning(&self) -> Option<String> {
+        let (id, reason) = (self.id, self.failed.as_ref()?);
+        Some(if self.done.is_empty() {
+            format!("{id} was not changed: {reason}")
+        } else {
+            format!("{id} was changed but not moved or copied: {reason}")
+        })
+    }
+
+    fn item(&self, cx: &Cx, mailbox: &str) -> Item {
+        // A copy is a message of its own.
+        let now = match self.message.id.as_str() {
+            "" => self.id,
+            now => now,
+        };
+        let mut item = Item::new(now)
+            .field("subject", self.message.subject.as_str())
+            .field("done", self.done.clone());
+        if now != self.id {
+            item.set("was", self.id);
+        }
+        item.uri = uri(cx, mailbox, now);
+        item
+    }
 }

@@ -12,6 +12,8 @@ use crate::kit::output::Item;
 use crate::kit::tool::{Cx, ToolDef};
 use crate::kit::uri::encode;
 
+pub(super) use sync::stale;
+
 pub(super) const TOOLSET: Toolset = Toolset {
     id: "people",
     title: "People",

@@ -31,6 +31,7 @@ enum Source {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SearchPeople {
+    /// Name, address or words.
     q: String,
     /// Default all.
     #[serde(default)]

@@ -72,7 +72,7 @@ pub(super) async fn contacts(cx: &Cx) -> Result<Vec<Contact>, ToolError> {
 }
 
 /// Forgets when it was last asked, after a change of our own.
-pub(super) async fn stale(cx: &Cx) -> Result<(), ToolError> {
+pub(in crate::integrations::m365) async fn stale(cx: &Cx) -> Result<(), ToolError> {
     let Some(mut record) = cx.records.get(COLLECTION, KEY).await? else {
         return Ok(());
     };

@@ -99,16 +99,15 @@ impl Tool for ListSites {
 
 impl ListSites {
     async fn search(&self, cx: &Cx) -> Result<Page<Site>, ToolError> {
-        let request = match &self.cursor {
-            Some(cursor) => graph::follow(cx, cursor),
-            None => {
-                let words = self.q.trim();
-                cx.api
-                    .get(&["v1.0", "sites"])
-                    .query("search", if words.is_empty() { "*" } else { words })
-                    .query("$select", SITE_FIELDS)
-                    .query("$top", self.limit.get())
-            }
+        let request = if let Some(cursor) = &self.cursor {
+            graph::follow(cx, cursor)
+        } else {
+            let words = self.q.trim();
+            cx.api
+                .get(&["v1.0", "sites"])
+                .query("search", if words.is_empty() { "*" } else { words })
+                .query("$select", SITE_FIELDS)
+                .query("$top", self.limit.get())
         };
         let found = request.send().await;
         found.map_err(|error| explained(cx, "search", "read", error))

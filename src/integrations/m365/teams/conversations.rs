@@ -102,23 +102,22 @@ impl ListConversations {
     }
 
     async fn chats(&self, cx: &Cx, output: &mut Output) -> Result<(), ToolError> {
-        let page: Page<Chat> = match &self.cursor {
-            Some(cursor) => graph::follow(cx, cursor).send().await?,
-            None => {
-                // What is filtered out here would leave small pages nearly empty.
-                let top = if self.q.is_empty() {
-                    self.limit.get()
-                } else {
-                    50
-                };
-                cx.api
-                    .get(&["v1.0", "me", "chats"])
-                    .query("$expand", "members,lastMessagePreview")
-                    .query("$orderby", "lastMessagePreview/createdDateTime desc")
-                    .query("$top", top)
-                    .send()
-                    .await?
-            }
+        let page: Page<Chat> = if let Some(cursor) = &self.cursor {
+            graph::follow(cx, cursor).send().await?
+        } else {
+            // What is filtered out here would leave small pages nearly empty.
+            let top = if self.q.is_empty() {
+                self.limit.get()
+            } else {
+                50
+            };
+            cx.api
+                .get(&["v1.0", "me", "chats"])
+                .query("$expand", "members,lastMessagePreview")
+                .query("$orderby", "lastMessagePreview/createdDateTime desc")
+                .query("$top", top)
+                .send()
+                .await?
         };
         output.next_cursor = page.cursor();
         for chat in &page.value {

@@ -101,23 +101,22 @@ impl ReadMessages {
         since: Option<Timestamp>,
     ) -> Result<Output, ToolError> {
         require_any(cx, CHAT_MESSAGES)?;
-        let request = match &self.cursor {
-            Some(cursor) => graph::follow(cx, cursor),
-            None => {
-                let request = cx
-                    .api
-                    .get(&["v1.0", "chats", chat, "messages"])
-                    .query("$top", self.limit.get());
-                // Graph takes a filter only together with the order by the same property.
-                match since {
-                    Some(since) => request
-                        .query("$orderby", "lastModifiedDateTime desc")
-                        .query(
-                            "$filter",
-                            format!("lastModifiedDateTime gt {}", since.rfc3339()),
-                        ),
-                    None => request.query("$orderby", "createdDateTime desc"),
-                }
+        let request = if let Some(cursor) = &self.cursor {
+            graph::follow(cx, cursor)
+        } else {
+            let request = cx
+                .api
+                .get(&["v1.0", "chats", chat, "messages"])
+                .query("$top", self.limit.get());
+            // Graph takes a filter only together with the order by the same property.
+            match since {
+                Some(since) => request
+                    .query("$orderby", "lastModifiedDateTime desc")
+                    .query(
+                        "$filter",
+                        format!("lastModifiedDateTime gt {}", since.rfc3339()),
+                    ),
+                None => request.query("$orderby", "createdDateTime desc"),
             }
         };
         let page: Result<Page<Message>, ProviderError> = request.send().await;

@@ -224,6 +224,9 @@ async fn users<'a>(
     argument: &str,
     addresses: &'a [String],
 ) -> Result<Vec<(&'a str, User)>, ToolError> {
+    if !addresses.is_empty() {
+        cx.require("User.ReadBasic.All")?;
+    }
     let reads = addresses.iter().map(|address| async move {
         let address = address.trim();
         let found: Result<User, ProviderError> = cx
