@@ -23,21 +23,12 @@ pub(super) const OAUTH: OAuth2 = OAuth2 {
     token_url: "https://github.com/login/oauth/access_token",
     authorize_params: &[],
     scopes: &[
-        Scope {
-            name: "repo",
-            why: "read and propose changes to code, issues and pull requests, private ones included",
-            optional: false,
-        },
-        Scope {
-            name: "read:org",
-            why: "see which organizations you belong to",
-            optional: true,
-        },
-        Scope {
-            name: "workflow",
-            why: "propose changes to workflow files",
-            optional: true,
-        },
+        Scope::needed(
+            "repo",
+            "read and propose changes to code, issues and pull requests, private ones included",
+        ),
+        Scope::optional("read:org", "see which organizations you belong to"),
+        Scope::optional("workflow", "propose changes to workflow files"),
     ],
     scope_separator: ' ',
     optional_scope_param: None,

@@ -142,7 +142,7 @@ impl GetChecks {
                 .filter(|check| !check.is_of_actions())
                 .map(Check::into_item)
                 .collect(),
-            Err(error) if read::is_partial(&error) => {
+            Err(error) if error.is_partial() => {
                 output
                     .warnings
                     .push(format!("checks of other apps: {error}"));
@@ -200,7 +200,7 @@ impl GetChecks {
                     item.set("log", budget.take(&lines, 12_000));
                 }
                 // Logs are kept for a time only, and are elsewhere than the API.
-                Some(Err(error)) if read::is_partial(&error) || is_elsewhere(&error) => {
+                Some(Err(error)) if error.is_partial() || is_elsewhere(&error) => {
                     output.warnings.push(format!(
                         "the log of `{}` could not be read: {error}",
                         job.name

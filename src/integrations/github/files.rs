@@ -9,7 +9,7 @@ use super::glob::Glob;
 use super::model::{Content, OneOrMany, TreeEntry};
 use super::names::{Place, Repo};
 use super::outline::outline;
-use super::read::{self, bad_cursor, nonzero};
+use super::read::{self, nonzero};
 use super::rows;
 use crate::kit::args::{Cursor, Limit};
 use crate::kit::error::{ProviderError, ToolError};
@@ -71,7 +71,7 @@ impl Tool for ListTree {
             })?),
         };
         let mark: Option<Mark> = match &self.cursor {
-            Some(cursor) => Some(cursor.read().ok_or_else(bad_cursor)?),
+            Some(cursor) => Some(cursor.read()?),
             None => None,
         };
         let recursive = self.depth != 1;
@@ -209,7 +209,7 @@ impl Tool for ReadFiles {
                     place.path
                 )),
                 Err(ProviderError::NotFound) => missing.push(place.path.as_str()),
-                Err(error) if read::is_partial(&error) => {
+                Err(error) if error.is_partial() => {
                     output.warnings.push(format!("`{}`: {error}", place.path));
                 }
                 Err(error) => return Err(error.into()),

@@ -12,7 +12,7 @@ use super::auth::REPO;
 use super::cut::Budget;
 use super::model::{Comment, Found, Happening, Issue, Pull, login};
 use super::names::{Repo, instant_argument, seconds};
-use super::read::{PAGE, Page, bad_cursor, has_next, is_partial, nonzero, seen};
+use super::read::{PAGE, Page, has_next, nonzero, seen};
 use super::rows;
 use super::search::{results, word};
 use crate::kit::Timestamp;
@@ -270,7 +270,7 @@ impl Tool for GetIssue {
         let mut budget = Budget::new(cx.max_chars);
         let mut output = Output::default();
         let span = if let Some(cursor) = &self.cursor {
-            cursor.read::<Span>().ok_or_else(bad_cursor)?
+            cursor.read::<Span>()?
         } else {
             let thread = thread(cx, &self.repo, self.number).await?;
             output.items.push(thread.item(cx, &mut budget));
@@ -417,7 +417,7 @@ pub(super) async fn thread(cx: &Cx, repo: &Repo, number: u64) -> Result<Thread, 
             }
             links(timeline.body)
         }
-        Err(error) if is_partial(&error) => {
+        Err(error) if error.is_partial() => {
             warnings.push(format!("linked work: {error}"));
             Vec::new()
         }

@@ -128,37 +128,6 @@ const ACTIONS: Toolset = Toolset {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
-    use super::*;
-
-    /// What of a published tool is ours: the rest of its 1,040 bytes is the envelope that all tools share.
-    const TOOL_BYTES: usize = 620;
-    /// The same for all of them together, out of 14,000.
-    const ALL_BYTES: usize = 7_000;
-
-    #[test]
-    fn every_tool_is_small() {
-        let mut sizes = Vec::new();
-        for tool in INTEGRATION.tools() {
-            let schema = crate::kit::schema::input_schema(tool);
-            let mut properties = schema["properties"].as_object().unwrap().clone();
-            for shared in ["account", "max_chars", "dry_run", "idempotency_key"] {
-                properties.remove(shared);
-            }
-            let words = crate::kit::schema::description(tool);
-            let properties = serde_json::to_string(&properties).unwrap();
-            sizes.push((
-                tool.name,
-                tool.name.len() + tool.title.len() + words.len() + properties.len(),
-            ));
-        }
-        let too_large = sizes.iter().filter(|(_, bytes)| *bytes > TOOL_BYTES);
-        assert_eq!(too_large.collect::<Vec<_>>(), Vec::<&(&str, usize)>::new());
-        let all: usize = sizes.iter().map(|(_, bytes)| bytes).sum();
-        assert!(all <= ALL_BYTES, "{all} {sizes:?}");
-        assert!(ICON.len() <= 400, "{}", ICON.len());
-    }
-
     #[test]
     fn addresses_of_documents_are_not_taken_for_repositories() {
         let name = |address| crate::integrations::block(address).map(|found| found.1.name);

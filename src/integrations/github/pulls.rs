@@ -12,7 +12,7 @@ use super::checks::{self, Check};
 use super::cut::Budget;
 use super::model::{ChangedFile, Pull, Review, ReviewComment, login};
 use super::names::{Place, Repo};
-use super::read::{self, PAGE, Page, bad_cursor, has_next, seen};
+use super::read::{PAGE, Page, has_next, seen};
 use super::rows;
 use super::verdicts::tally;
 use crate::kit::args::{Cursor, Limit};
@@ -167,7 +167,7 @@ impl GetPull {
     async fn reviews(&self, cx: &Cx) -> Result<Output, ToolError> {
         let number = self.number.to_string();
         let offset = match &self.cursor {
-            Some(cursor) => cursor.read::<Offset>().ok_or_else(bad_cursor)?.offset,
+            Some(cursor) => cursor.read::<Offset>()?.offset,
             None => 0,
         };
         let reviews = reviews_of(cx, &self.repo, &number);
@@ -370,7 +370,7 @@ impl Overview {
                     checks.into_iter().map(Check::into_verdict).collect();
                 tally(&verdicts)
             }
-            Err(error) if read::is_partial(&error) => {
+            Err(error) if error.is_partial() => {
                 warnings.push(format!("checks: {error}"));
                 Value::Null
             }

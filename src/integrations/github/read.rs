@@ -43,7 +43,7 @@ impl Page {
                 size,
                 skip: 0,
             }),
-            Some(cursor) => cursor.read().ok_or_else(bad_cursor),
+            Some(cursor) => cursor.read(),
         }
     }
 
@@ -60,11 +60,6 @@ impl Page {
             skip: 0,
         }
     }
-}
-
-/// The refusal of a cursor of another tool.
-pub(super) fn bad_cursor() -> ToolError {
-    ToolError::Invalid("`cursor` is not one that this tool gave".to_owned())
 }
 
 /// Whether a list has another page.
@@ -96,20 +91,6 @@ pub(super) fn optional<T>(result: Result<T, ProviderError>) -> Result<Option<T>,
         Err(ProviderError::NotFound) => Ok(None),
         Err(other) => Err(other),
     }
-}
-
-/// Whether a part of an answer may be missing without the rest being worth nothing. A dead connection, a limit or an
-/// outage is told as what it is.
-pub(super) const fn is_partial(error: &ProviderError) -> bool {
-    matches!(
-        error,
-        ProviderError::NotFound
-            | ProviderError::Forbidden { .. }
-            | ProviderError::InsufficientScope { .. }
-            | ProviderError::TooLarge { .. }
-            | ProviderError::Conflict { .. }
-            | ProviderError::Invalid { .. }
-    )
 }
 
 /// The repository itself.

@@ -315,7 +315,7 @@ fn part<T>(
     match result {
         None | Some(Err(ProviderError::NotFound)) => Ok(None),
         Some(Ok(value)) => Ok(Some(value)),
-        Some(Err(error)) if read::is_partial(&error) => {
+        Some(Err(error)) if error.is_partial() => {
             output.warnings.push(format!("{name}: {error}"));
             Ok(None)
         }

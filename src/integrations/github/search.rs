@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::auth::REPO;
 use super::model::{CodeHit, Commit, Found, Issue, Org, RateLimits, Repository, User};
 use super::names::Repo;
-use super::read::{Page, is_partial};
+use super::read::Page;
 use super::rows;
 use crate::kit::Timestamp;
 use crate::kit::args::{Cursor, Limit};
@@ -51,7 +51,7 @@ impl Tool for GetViewer {
                 let orgs: Vec<String> = orgs.into_iter().map(|org| org.login).collect();
                 item.set("organizations", orgs);
             }
-            Err(error) if is_partial(&error) => output
+            Err(error) if error.is_partial() => output
                 .warnings
                 .push("organizations are not visible to this connection".to_owned()),
             Err(error) => return Err(error.into()),

@@ -107,9 +107,7 @@ impl Tool for ListActivities {
         let until = moment(&self.until, "until", true)?;
         let mark: Option<Mark> = match &self.cursor {
             None => None,
-            Some(cursor) => Some(cursor.read().ok_or_else(|| {
-                ToolError::Invalid("cursor is not one that this tool gave".to_owned())
-            })?),
+            Some(cursor) => Some(cursor.read()?),
         };
         let name = format!("{}/{}", self.object_type, self.id);
         let target = Target::find(cx, &name, "object_type and id").await?;

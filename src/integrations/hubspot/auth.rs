@@ -17,22 +17,6 @@ use crate::kit::tool::Cx;
 use super::model::Portal;
 use super::names;
 
-const fn required(name: &'static str, why: &'static str) -> Scope {
-    Scope {
-        name,
-        why,
-        optional: false,
-    }
-}
-
-const fn optional(name: &'static str, why: &'static str) -> Scope {
-    Scope {
-        name,
-        why,
-        optional: true,
-    }
-}
-
 /// The endpoints with dated versions: those under `/oauth/v1` stop working on 16 February 2027
 /// (<https://developers.hubspot.com/changelog/v1-oauth-api-deprecation>).
 pub(super) const OAUTH: OAuth2 = OAuth2 {
@@ -40,33 +24,33 @@ pub(super) const OAUTH: OAuth2 = OAuth2 {
     token_url: "https://api.hubapi.com/oauth/2026-03/token",
     authorize_params: &[],
     scopes: &[
-        required("oauth", "to know which portal this is"),
-        required(
+        Scope::needed("oauth", "to know which portal this is"),
+        Scope::needed(
             "crm.objects.contacts.read",
             "to read contacts and activities",
         ),
-        required("crm.objects.companies.read", "to read companies"),
-        required("crm.objects.deals.read", "to read deals and pipelines"),
-        required("crm.objects.owners.read", "to show owners by name"),
-        optional(
+        Scope::needed("crm.objects.companies.read", "to read companies"),
+        Scope::needed("crm.objects.deals.read", "to read deals and pipelines"),
+        Scope::needed("crm.objects.owners.read", "to show owners by name"),
+        Scope::optional(
             "crm.objects.contacts.write",
             "to change contacts and log activities",
         ),
-        optional("crm.objects.companies.write", "to change companies"),
-        optional("crm.objects.deals.write", "to change deals"),
-        optional("tickets", "to read and change tickets"),
-        optional("crm.lists.read", "to read lists and their members"),
-        optional("sales-email-read", "to read the text of logged e-mails"),
-        optional("crm.schemas.custom.read", "to find custom objects by name"),
-        optional("crm.objects.custom.read", "to read custom objects"),
-        optional("crm.objects.custom.write", "to change custom objects"),
-        optional("crm.objects.line_items.read", "to read line items of deals"),
-        optional(
+        Scope::optional("crm.objects.companies.write", "to change companies"),
+        Scope::optional("crm.objects.deals.write", "to change deals"),
+        Scope::optional("tickets", "to read and change tickets"),
+        Scope::optional("crm.lists.read", "to read lists and their members"),
+        Scope::optional("sales-email-read", "to read the text of logged e-mails"),
+        Scope::optional("crm.schemas.custom.read", "to find custom objects by name"),
+        Scope::optional("crm.objects.custom.read", "to read custom objects"),
+        Scope::optional("crm.objects.custom.write", "to change custom objects"),
+        Scope::optional("crm.objects.line_items.read", "to read line items of deals"),
+        Scope::optional(
             "crm.objects.line_items.write",
             "to change line items of deals",
         ),
-        optional("crm.objects.products.read", "to read products"),
-        optional("crm.objects.quotes.read", "to read quotes"),
+        Scope::optional("crm.objects.products.read", "to read products"),
+        Scope::optional("crm.objects.quotes.read", "to read quotes"),
     ],
     scope_separator: ' ',
     optional_scope_param: Some("optional_scope"),

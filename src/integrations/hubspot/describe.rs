@@ -177,10 +177,7 @@ impl Tool for DescribeObject {
 pub(super) fn offset(cursor: Option<&Cursor>) -> Result<usize, ToolError> {
     match cursor {
         None => Ok(0),
-        Some(cursor) => cursor
-            .0
-            .parse()
-            .map_err(|_| ToolError::Invalid("cursor is not one that this tool gave".to_owned())),
+        Some(cursor) => cursor.read(),
     }
 }
 

@@ -167,10 +167,7 @@ fn after(cursor: Option<&Cursor>, limit: u32) -> Result<Option<String>, ToolErro
     let Some(cursor) = cursor else {
         return Ok(None);
     };
-    let start: u32 = cursor
-        .0
-        .parse()
-        .map_err(|_| ToolError::Invalid("cursor is not one that this tool gave".to_owned()))?;
+    let start: u32 = cursor.read()?;
     if start.saturating_add(limit) > WINDOW {
         return Err(ToolError::Invalid(format!(
             "HubSpot shows the first {WINDOW} matches only; narrow the filters or lower the limit"
