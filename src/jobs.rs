@@ -1,6 +1,7 @@
 //! What goes on in the background of a serving process. Everything here can be lost and done again: each job looks at
 //! the database and does what is due.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -15,13 +16,10 @@ use crate::clock::Clock;
 use crate::connect::Connections;
 use crate::keys;
 use crate::removal;
+use crate::rounds::{Ended, Rounds, Work};
 use crate::store::{Store, StoreError};
 use crate::vault::Vault;
 
-/// Between two looks for tokens to refresh, and between two saves of when things were last used.
-const OFTEN: Duration = Duration::from_secs(5);
-/// Between two rounds of tidying.
-const SELDOM: Duration = Duration::from_mins(1);
 /// Connections refreshed in one round.
 const REFRESHES: u32 = 50;
 /// How long a replica is believed to live after its last sign.
@@ -60,6 +58,8 @@ pub struct Jobs {
     pub changes: Changes,
     /// This process's name among replicas.
     pub owner: String,
+    /// How it goes.
+    pub rounds: Arc<Rounds>,
 }
 
 impl Jobs {
@@ -87,27 +87,29 @@ impl Jobs {
         let (jobs, heard) = (self.clone(), self.changes.subscribe());
         run(Box::pin(async move { jobs.follow_keys(heard).await }));
         let jobs = self.clone();
-        run(Box::pin(
-            async move { jobs.every(OFTEN, Self::often).await },
-        ));
-        run(Box::pin(
-            async move { self.every(SELDOM, Self::seldom).await },
-        ));
+        run(Box::pin(async move {
+            jobs.every(Work::Refresh, Self::refresh).await;
+        }));
+        run(Box::pin(async move {
+            self.every(Work::Tidy, Self::tidy).await;
+        }));
     }
 
-    async fn every<F>(&self, pause: Duration, round: impl Fn(Self) -> F)
+    async fn every<F>(&self, work: Work, round: impl Fn(Self) -> F)
     where
-        F: Future<Output = Result<(), StoreError>>,
+        F: Future<Output = Result<Ended, StoreError>>,
     {
         loop {
-            if let Err(error) = round(self.clone()).await {
+            let ended = round(self.clone()).await.unwrap_or_else(|error| {
                 tracing::warn!(error = %error, "a background job is put off");
-            }
-            tokio::time::sleep(pause).await;
+                Ended::PutOff(error.to_string())
+            });
+            self.rounds.note(work, self.clock.now(), ended);
+            tokio::time::sleep(work.pause()).await;
         }
     }
 
-    async fn often(self) -> Result<(), StoreError> {
+    async fn refresh(self) -> Result<Ended, StoreError> {
         let now = self.clock.now();
         let keys = self.vault.key_ids().join(",");
         let name = format!("{}{}/{keys}", keys::REPLICA, self.owner);
@@ -117,10 +119,10 @@ impl Jobs {
         self.connections.flush_used().await?;
         self.auth.flush_used().await?;
         self.connections.refresh_due(REFRESHES).await?;
-        Ok(())
+        Ok(Ended::Done)
     }
 
-    async fn seldom(self) -> Result<(), StoreError> {
+    async fn tidy(self) -> Result<Ended, StoreError> {
         let now = self.clock.now();
         self.calls.sweep();
         self.server.sweep();
@@ -128,10 +130,10 @@ impl Jobs {
         // One replica tidies at a time; the others would find nothing.
         if !self
             .store
-            .claim_lease("tidy", &self.owner, now, now.plus(SELDOM))
+            .claim_lease("tidy", &self.owner, now, now.plus(Work::Tidy.pause()))
             .await?
         {
-            return Ok(());
+            return Ok(Ended::Elsewhere);
         }
         if let Err(error) = self.audit.close_stale(STALE_CALL).await {
             tracing::warn!(error = %error, "stale calls are not closed yet");
@@ -154,7 +156,7 @@ impl Jobs {
         self.store
             .end_sessions_idle_before(now.minus(IDLE_SESSION), now)
             .await?;
-        Ok(())
+        Ok(Ended::Done)
     }
 
     /// Loads data keys that another process made.

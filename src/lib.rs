@@ -66,6 +66,7 @@ pub mod links;
 pub mod mcp;
 pub mod policy;
 pub mod removal;
+pub mod rounds;
 pub mod rulebook;
 pub mod sandbox;
 pub mod schemas;

@@ -33,6 +33,7 @@ use crate::kit::client::Bases;
 use crate::kit::integration::Provider;
 use crate::links::Links;
 use crate::mcp;
+use crate::rounds::Rounds;
 use crate::rulebook::Rulebook;
 use crate::store::{DatabaseUrl, Store};
 use crate::system::{self, System};
@@ -79,6 +80,7 @@ pub struct App {
     tasks: TaskTracker,
     closing: CancellationToken,
     owner: String,
+    rounds: Arc<Rounds>,
     origins: Vec<String>,
     proxies: Vec<Network>,
 }
@@ -92,6 +94,10 @@ struct Keys {
 
 impl App {
     /// Builds everything from the settings: opens and migrates the database, loads or makes the keys.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "every part once, in the order of their needs"
+    )]
     pub async fn start(config: &Config, clock: Clock) -> anyhow::Result<Self> {
         let store = migrated_store(config, &clock).await?;
         let now = clock.now();
@@ -151,12 +157,14 @@ impl App {
         });
         let forms = keys.secrets.mac("form");
         let (auth, server) = doors(config, &store, &clock, &audit, org, &links, forms)?;
+        let rounds = Arc::new(Rounds::default());
         let system = System::new(system::Parts {
             store: store.clone(),
             clock: clock.clone(),
             vault: vault.clone(),
             audit: audit.clone(),
             org,
+            rounds: Arc::clone(&rounds),
         });
         let closing = CancellationToken::new();
         let mcp = mcp::Server::new(mcp::Options {
@@ -199,6 +207,7 @@ impl App {
             tasks,
             closing,
             owner,
+            rounds,
             origins,
             proxies: config.trusted_proxies.clone(),
         })
@@ -217,6 +226,7 @@ impl App {
             calls: self.calls.clone(),
             changes: self.changes.clone(),
             owner: self.owner.clone(),
+            rounds: Arc::clone(&self.rounds),
         }
     }
 

@@ -11,10 +11,29 @@ use crate::caller::Caller;
 use crate::clock::Timestamp;
 use crate::integrations;
 use crate::kit::block::{BlockDef, Content};
+use crate::kit::client::{ProviderClient, Usage};
 use crate::kit::integration::Integration;
 use crate::kit::text;
 use crate::kit::tool::{Cx, Effect};
 use crate::policy::Denial;
+
+/// A block as it was read.
+struct Read {
+    content: Content,
+    fetched_at: Timestamp,
+    checked_at: Timestamp,
+}
+
+impl Read {
+    /// One that was fetched then, and not checked later.
+    const fn at(content: Content, when: Timestamp) -> Self {
+        Self {
+            content,
+            fetched_at: when,
+            checked_at: when,
+        }
+    }
+}
 
 impl Calls {
     /// Reads the context block at `uri`, or `workbench://accounts`.
@@ -47,21 +66,21 @@ impl Calls {
             None if uri == ACCOUNTS_URI => self
                 .accounts_block(caller)
                 .await
-                .map(|content| (content, now)),
+                .map(|content| Read::at(content, now)),
             None => Err(Failure::Unknown(uri.to_owned())),
         };
-        let (call, account, (content, fetched_at)) = run.end(answered, |_| 1).await?;
+        let (call, account, read) = run.end(answered, |_| 1).await?;
         Ok(BlockAnswer {
             call,
             integration,
             account,
-            content,
-            fetched_at,
-            checked_at: now,
+            content: read.content,
+            fetched_at: read.fetched_at,
+            checked_at: read.checked_at,
         })
     }
 
-    /// Asks the provider, with the version in hand that is held of it; the text and when it was fetched.
+    /// Asks the provider, with the version in hand that is held of it.
     async fn asked(
         &self,
         run: &mut Run<'_>,
@@ -69,7 +88,7 @@ impl Calls {
         def: &BlockDef,
         mut variables: Map<String, Value>,
         uri: &str,
-    ) -> Result<(Content, Timestamp), Failure> {
+    ) -> Result<Read, Failure> {
         let account = variables.remove("account");
         let account = account.as_ref().and_then(Value::as_str);
         let mut cx = self
@@ -81,12 +100,20 @@ impl Calls {
         cx.held = kept.as_ref().map(|kept| kept.version().to_owned());
         let read = run.guarded((def.read)(&cx, variables)).await?;
         run.reads_untrusted().await?;
-        match connection {
-            Some(connection) => {
-                let at = (run.caller.user, connection, uri);
-                Ok(held.settle(at, read, def.mime, kept.as_deref(), run.now())?)
-            }
-            None => Ok((shape::content(read, def.mime, MOST_MAX_CHARS), run.now())),
+        if let Some(connection) = connection {
+            let at = (run.caller.user, connection, uri);
+            let (content, fetched_at) =
+                held.settle(at, read, def.mime, kept.as_deref(), run.now())?;
+            Ok(Read {
+                fetched_at,
+                ..Read::at(content, run.now())
+            })
+        } else {
+            // What everybody shares may have been asked some days ago: the block is as old as its oldest part.
+            let used = run.client.as_ref().map(ProviderClient::usage);
+            let asked = used.and_then(Usage::oldest_kept).unwrap_or(run.now());
+            let content = shape::content(read, def.mime, MOST_MAX_CHARS);
+            Ok(Read::at(content, asked))
         }
     }
 

@@ -131,9 +131,10 @@ impl Calls {
         self.inner.rulebook.rules(org).await
     }
 
-    /// Forgets rules that a change made old. Runs until the future is dropped.
+    /// Forgets rules that a change made old, and what ended connections read. Runs until the future is dropped.
     pub async fn follow(&self, heard: broadcast::Receiver<Heard>) {
-        self.inner.rulebook.follow(heard).await;
+        let also = heard.resubscribe();
+        tokio::join!(self.inner.rulebook.follow(heard), self.forget_ended(also));
     }
 
     /// Ids of the integrations that are switched off for this caller.

@@ -102,7 +102,7 @@ pub struct BlockAnswer {
     pub content: Content,
     /// When its text was read from the provider.
     pub fetched_at: Timestamp,
-    /// When the provider last said that this is the newest: now.
+    /// When the provider last said that this is the newest: now, or when the oldest shared answer was given.
     pub checked_at: Timestamp,
 }
 

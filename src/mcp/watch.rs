@@ -20,6 +20,8 @@ pub(super) const MOST: usize = 20;
 const SOONEST: Duration = Duration::from_mins(2);
 /// How long it is at most; the wait doubles while nothing changes.
 const LATEST: Duration = Duration::from_mins(16);
+/// Longest sleep between looks into the set, which may change meanwhile.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// Whether an address is one whose changes can be told.
 pub(super) fn is_known(uri: &str) -> bool {
@@ -33,8 +35,18 @@ pub(super) struct Subscriptions(Arc<Mutex<BTreeMap<String, Look>>>);
 /// When a block is looked at again.
 struct Look {
     due: Instant,
+    /// How long that is after the look before.
     wait: Duration,
-    changed: bool,
+}
+
+impl Look {
+    /// The first one, or the first after a change.
+    fn soon(now: Instant) -> Self {
+        Self {
+            due: now + SOONEST,
+            wait: SOONEST,
+        }
+    }
 }
 
 impl Subscriptions {
@@ -56,12 +68,7 @@ impl Subscriptions {
         if all.len() >= MOST {
             return false;
         }
-        let look = Look {
-            due: Instant::now() + SOONEST,
-            wait: SOONEST,
-            changed: false,
-        };
-        all.insert(uri, look);
+        all.insert(uri, Look::soon(Instant::now()));
         true
     }
 
@@ -71,33 +78,34 @@ impl Subscriptions {
         all.remove(uri);
     }
 
-    /// Whether the client wants to hear of this one, which has just been found changed.
+    /// Whether the client wants to hear of this one, which has just been found changed. What changed may change again soon.
     pub(super) fn wants(&self, uri: &str) -> bool {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match all.get_mut(uri) {
             Some(look) => {
-                look.changed = true;
+                *look = Look::soon(Instant::now());
                 true
             }
             None => false,
         }
     }
 
-    /// The block whose turn is next, and when. It is put at the end of the line.
-    fn next(&self) -> Option<(String, Instant)> {
+    /// The block whose turn it is now, else how long to wait before asking again. It is put at the end of the line.
+    fn next(&self, now: Instant) -> Result<String, Duration> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (uri, look) = all
+        let first = all
             .iter_mut()
             .filter(|(uri, _)| *uri != ACCOUNTS_URI)
-            .min_by_key(|(_, look)| look.due)?;
-        let due = look.due;
-        look.wait = if std::mem::take(&mut look.changed) {
-            SOONEST
-        } else {
-            LATEST.min(look.wait * 2)
+            .min_by_key(|(_, look)| look.due);
+        let Some((uri, look)) = first else {
+            return Err(IDLE);
         };
-        look.due = due.max(Instant::now()) + look.wait;
-        Some((uri.clone(), due))
+        if look.due > now {
+            return Err(IDLE.min(look.due - now));
+        }
+        look.wait = LATEST.min(look.wait * 2);
+        look.due = now + look.wait;
+        Ok(uri.clone())
     }
 }
 
@@ -151,14 +159,14 @@ pub(super) async fn listen(
 /// Looks at the subscribed blocks again and again, until the caller's credential no longer holds. What a look finds is
 /// told by [`crate::calls::Updates`]; one that fails is in the log, and the next one may go better.
 pub(super) async fn look(server: Server, caller: Caller, client: Client, all: Subscriptions) {
-    /// How often an empty set is looked into.
-    const IDLE: Duration = Duration::from_secs(30);
     loop {
-        let Some((uri, due)) = all.next() else {
-            tokio::time::sleep(IDLE).await;
-            continue;
+        let uri = match all.next(Instant::now()) {
+            Ok(uri) => uri,
+            Err(wait) => {
+                tokio::time::sleep(wait).await;
+                continue;
+            }
         };
-        tokio::time::sleep_until(due).await;
         if !(server.0.still_allowed)(caller.clone()).await {
             return;
         }
@@ -177,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn subscriptions_are_bounded_and_waits_grow() {
+    fn subscriptions_are_bounded() {
         let all = Subscriptions::default();
         for number in 0..MOST {
             assert!(all.add(format!("github://a/o/r{number}")));
@@ -188,22 +196,43 @@ mod tests {
             "again is no other one"
         );
         assert!(all.wants("github://a/o/r0") && !all.wants("github://a/o/more"));
+    }
 
-        let one = Subscriptions::of(["github://a/o/r".to_owned(), ACCOUNTS_URI.to_owned()]);
-        let waits = |rounds: usize| -> Vec<u64> {
-            (0..rounds)
-                .map(|_| {
-                    let (uri, _) = one.next().unwrap();
-                    assert_eq!(uri, "github://a/o/r");
-                    let all = one.0.lock().unwrap_or_else(PoisonError::into_inner);
-                    all["github://a/o/r"].wait.as_secs() / 60
-                })
-                .collect()
-        };
-        assert_eq!(waits(4), [4, 8, 16, 16]);
-        assert!(one.wants("github://a/o/r"));
-        assert_eq!(waits(2), [2, 4]);
-        one.remove("github://a/o/r");
-        assert!(one.next().is_none());
+    /// The minutes after `from` at which the only block is looked at, `rounds` times.
+    fn looks(all: &Subscriptions, from: Instant, rounds: usize) -> Vec<u64> {
+        // A subscription takes the time of the machine, which is a moment after `from`.
+        let moment = Duration::from_secs(5);
+        let minutes = (0..60).filter(|minute| {
+            let now = from + Duration::from_mins(*minute) + moment;
+            all.next(now).is_ok()
+        });
+        minutes.take(rounds).collect()
+    }
+
+    #[test]
+    fn waits_grow_until_something_changes() {
+        let uri = "github://a/o/r";
+        let begun = Instant::now();
+        let all = Subscriptions::of([uri.to_owned(), ACCOUNTS_URI.to_owned()]);
+        assert_eq!(looks(&all, begun, 4), [2, 6, 14, 30]);
+        // It was due later, and is now due soon.
+        assert!(all.wants(uri));
+        assert_eq!(looks(&all, begun, 3), [2, 6, 14]);
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_noticed_between_looks() {
+        let minutes = |count| Instant::now() + Duration::from_mins(count) + IDLE;
+        let all = Subscriptions::of(["github://a/o/old".to_owned()]);
+        for minute in [2, 10, 30] {
+            assert_eq!(all.next(minutes(minute)).unwrap(), "github://a/o/old");
+        }
+        // The old one is not due for long; nobody sleeps longer than a new one may take.
+        assert_eq!(all.next(minutes(31)), Err(IDLE));
+        assert!(all.add("github://a/o/new".to_owned()));
+        assert_eq!(all.next(minutes(3)).unwrap(), "github://a/o/new");
+        all.remove("github://a/o/old");
+        all.remove("github://a/o/new");
+        assert_eq!(all.next(minutes(60)), Err(IDLE));
     }
 }
