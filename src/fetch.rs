@@ -84,9 +84,12 @@ pub struct Fetcher {
 }
 
 struct Inner {
-    resolver: Arc<Resolver>,
-    /// Made with the first document: its certificates cost as much as all the rest of a start.
-    client: OnceLock<reqwest::Client>,
+    lookup: Lookup,
+    /// For listed hosts, which may be anywhere; a name that is listed with a port is not free at another one. Both are made
+    /// with their first document: certificates cost as much as all the rest of a start.
+    inside: OnceLock<reqwest::Client>,
+    /// For all others.
+    outside: OnceLock<reqwest::Client>,
     private: Arc<[String]>,
     known: moka::sync::Cache<String, (Instant, Answer)>,
     running: Mutex<HashMap<String, Shared<BoxFuture<'static, Answer>>>>,
@@ -106,11 +109,11 @@ impl Fetcher {
             .iter()
             .map(|host| host.to_ascii_lowercase())
             .collect();
-        let resolver = Resolver::new(lookup, Arc::clone(&private));
         Self {
             inner: Arc::new(Inner {
-                resolver: Arc::new(resolver),
-                client: OnceLock::new(),
+                lookup,
+                inside: OnceLock::new(),
+                outside: OnceLock::new(),
                 private,
                 known: moka::sync::Cache::builder()
                     .max_capacity(DOCUMENTS)
@@ -170,14 +173,20 @@ impl std::fmt::Debug for Fetcher {
 }
 
 impl Inner {
-    fn client(&self) -> Result<&reqwest::Client, FetchError> {
-        if let Some(client) = self.client.get() {
+    fn client(&self, url: &Url) -> Result<&reqwest::Client, FetchError> {
+        let (place, anywhere) = if is_private(url, &self.private) {
+            (&self.inside, Arc::clone(&self.private))
+        } else {
+            (&self.outside, Arc::default())
+        };
+        if let Some(client) = place.get() {
             return Ok(client);
         }
+        let resolver = Resolver::new(Arc::clone(&self.lookup), anywhere);
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
-            .dns_resolver(Arc::clone(&self.resolver))
+            .dns_resolver(Arc::new(resolver))
             .timeout(PATIENCE)
             .pool_max_idle_per_host(0)
             .user_agent("workbench-mcp")
@@ -186,7 +195,7 @@ impl Inner {
                 tracing::error!(%error, "no client for documents can be made");
                 FetchError::Unreachable
             })?;
-        Ok(self.client.get_or_init(|| client))
+        Ok(place.get_or_init(|| client))
     }
 
     async fn run(&self, key: String, url: Url) -> Answer {
@@ -213,7 +222,10 @@ impl Inner {
                 FetchError::Unreachable
             }
         };
-        let request = self.client()?.get(url).header(ACCEPT, "application/json");
+        let request = self
+            .client(&url)?
+            .get(url)
+            .header(ACCEPT, "application/json");
         let mut response = request.send().await.map_err(|error| failed(&error))?;
         if response.status() != http::StatusCode::OK {
             return Err(FetchError::Status);

@@ -218,9 +218,9 @@ fn noticed(mail: TrackedMail) -> Noticed {
 }
 
 /// The body with its links led elsewhere, and the links that were. The body is what `html_of_markdown` writes, so a link
-/// is `href="…"` with `&`, `<`, `>` and quotes escaped.
+/// is `<a href="…"` with `&`, `<`, `>` and quotes escaped, and in text and code there is no `<`.
 fn rewritten(html: &str, lead: impl Fn(&str) -> Option<String>) -> (String, Vec<String>) {
-    const HREF: &str = "href=\"";
+    const HREF: &str = "<a href=\"";
     let mut led: BTreeMap<String, String> = BTreeMap::new();
     let mut out = String::with_capacity(html.len() * 2);
     let mut rest = html;
@@ -279,11 +279,14 @@ mod tests {
         assert_eq!(links, ["https://a.example/?x=1&y=2"]);
         assert_eq!(out.matches("https://us/26").count(), 2, "{out}");
         assert!(out.contains("mailto:x@y.example") && out.contains("javascript:alert(1)"));
-        let many: String = (0..60)
+        let many: Vec<String> = (0..60)
             .map(|n| format!("<a href=\"https://a.example/{n}\">x</a>"))
             .collect();
-        let (out, links) = rewritten(&many, |_| Some("https://us/".to_owned()));
+        let (out, links) = rewritten(&many.concat(), |_| Some("https://us/".to_owned()));
         assert_eq!((links.len(), out.matches("https://us/").count()), (50, 50));
+        let code = "<p>write <code>href=\"https://a.example/\"</code> or &lt;a href=\"https://a.example/\"&gt;</p>";
+        let (out, links) = rewritten(code, |_| Some("https://us/".to_owned()));
+        assert_eq!((out.as_str(), links.len()), (code, 0));
         let (out, links) = rewritten("<a href=\"https://unfinished", |_| None);
         assert_eq!(
             (out.as_str(), links.len()),

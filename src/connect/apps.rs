@@ -96,14 +96,13 @@ impl Connections {
         };
         let answer = trade(&self.inner.http, oauth, &endpoints, &app, made_up).await;
         Ok(match answer {
-            Err(TokenFailure::Gone(_)) => Checked::Good,
+            Err(TokenFailure::Gone(_) | TokenFailure::Challenged(_)) => Checked::Good,
             Err(TokenFailure::App(word)) => Checked::Wrong(word),
             // Some providers have a word of their own for a wrong code.
             Err(TokenFailure::Transient(word)) if is_about_the_code(&word) => Checked::Good,
             Err(TokenFailure::Transient(said) | TokenFailure::Unknown(said)) => {
                 Checked::Unclear(said)
             }
-            Err(TokenFailure::Challenged(_)) => Checked::Good,
             Err(TokenFailure::Throttled { retry_after_s }) => {
                 Checked::Unclear(format!("it asks to come back in {retry_after_s} s"))
             }

@@ -267,12 +267,13 @@ impl Connections {
             ),
             Err(error) => (
                 "connection.refused",
-                match error {
-                    FlowError::AdminConsent(Some(link)) => Ended::NeedsAdmin {
+                if let FlowError::AdminConsent(Some(link)) = error {
+                    Ended::NeedsAdmin {
                         said: error.told(),
                         link: *link,
-                    },
-                    _ => Ended::Failed(error.told()),
+                    }
+                } else {
+                    Ended::Failed(error.told())
                 },
             ),
         };

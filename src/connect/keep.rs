@@ -18,8 +18,7 @@ use crate::kit::people::People;
 use crate::kit::progress::Progress;
 use crate::kit::tool::{Cx, Granted};
 use crate::kit::tracking::Tracking;
-use crate::store::{ConnectionRow, Records, Status};
-use crate::vault::Sealed;
+use crate::store::{ConnectionRow, Records};
 
 /// What a person brought.
 pub(super) enum Brought {
@@ -54,7 +53,7 @@ impl Connections {
         } = arrival;
         let provider = site.provider;
         let now = self.inner.clock.now();
-        let mut row = blank(org, user, site, now);
+        let mut row = ConnectionRow::new((org, user), site.integration.id, site.provider.id, now);
         row.requested_scopes = arrival.requested;
         row.base_url = arrival.server.as_ref().map(ToString::to_string);
         let tokens = match arrival.brought {
@@ -198,41 +197,6 @@ impl Connections {
         (site.provider.identify)(&cx)
             .await
             .map_err(FlowError::Identify)
-    }
-}
-
-/// A connection of this person at this provider that has no account and no secret yet.
-fn blank(org: OrgId, user: UserId, site: &Site, now: Timestamp) -> ConnectionRow {
-    ConnectionRow {
-        id: ConnectionId::new(now),
-        org_id: org,
-        user_id: user,
-        integration: site.integration.id.to_owned(),
-        provider: site.provider.id.to_owned(),
-        subject: String::new(),
-        label: String::new(),
-        alias: None,
-        is_default: false,
-        status_at: None,
-        details: Value::Null,
-        scopes: None,
-        requested_scopes: Vec::new(),
-        base_url: None,
-        status: Status::Connected,
-        reason: None,
-        sealed: Sealed::from_bytes(Vec::new()),
-        token_version: 1,
-        access_expires_at: None,
-        refresh_expires_at: None,
-        next_refresh_at: None,
-        failures: 0,
-        first_failure_at: None,
-        retry_at: None,
-        lease_owner: None,
-        lease_until: None,
-        attempt_started_at: None,
-        connected_at: now,
-        last_used_at: None,
     }
 }
 

@@ -58,44 +58,17 @@ pub(super) fn ended_unpublished(oauth: &OAuth2, row: &ConnectionRow, now: Timest
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
     use super::*;
-    use crate::ids::{ConnectionId, OrgId, UserId};
-    use crate::store::Status;
-    use crate::vault::Sealed;
+    use crate::ids::{OrgId, UserId};
 
     const CONNECTED: Timestamp = Timestamp::from_micros(1_795_176_000_000_000);
     const DAY: Duration = Duration::from_hours(24);
 
     fn row(refresh_ends: Option<Duration>, access_ends: Duration) -> ConnectionRow {
+        let person = (OrgId::new(CONNECTED), UserId::new(CONNECTED));
         ConnectionRow {
-            id: ConnectionId::new(CONNECTED),
-            org_id: OrgId::new(CONNECTED),
-            user_id: UserId::new(CONNECTED),
-            integration: "google".to_owned(),
-            provider: "google".to_owned(),
-            subject: String::new(),
-            label: String::new(),
-            alias: None,
-            is_default: false,
-            details: serde_json::Value::Null,
-            scopes: None,
-            requested_scopes: Vec::new(),
-            base_url: None,
-            status: Status::Connected,
-            reason: None,
-            status_at: None,
-            sealed: Sealed::from_bytes(Vec::new()),
-            token_version: 1,
             access_expires_at: Some(CONNECTED.plus(access_ends)),
             refresh_expires_at: refresh_ends.map(|life| CONNECTED.plus(life)),
-            next_refresh_at: None,
-            failures: 0,
-            first_failure_at: None,
-            retry_at: None,
-            lease_owner: None,
-            lease_until: None,
-            attempt_started_at: None,
-            connected_at: CONNECTED,
-            last_used_at: None,
+            ..ConnectionRow::new(person, "google", "google", CONNECTED)
         }
     }
 

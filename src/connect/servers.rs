@@ -45,15 +45,17 @@ impl From<ServerError> for ConnectError {
     }
 }
 
-/// Which servers may be asked, and the client that asks them.
+/// Which servers may be asked, and the clients that ask them.
 pub struct Servers {
     /// `name` or `name:port`.
     listed: Arc<[String]>,
     /// Those of them that may be asked in the clear.
     plain: Vec<String>,
     lookup: Lookup,
-    /// Made with the first use: its certificates cost as much as all the rest of a start.
-    client: OnceLock<reqwest::Client>,
+    /// Asks the listed ones. Who dials sees no port, so the others have a client for which no name is listed. Both are made
+    /// with the first use: certificates cost as much as all the rest of a start.
+    inside: OnceLock<reqwest::Client>,
+    outside: OnceLock<reqwest::Client>,
 }
 
 impl Servers {
@@ -75,7 +77,8 @@ impl Servers {
             plain: plain.map(name).collect(),
             listed: private.iter().map(name).collect(),
             lookup,
-            client: OnceLock::new(),
+            inside: OnceLock::new(),
+            outside: OnceLock::new(),
         }
     }
 
@@ -121,18 +124,27 @@ impl Servers {
     /// The client that asks the server at this address, if it may be asked. It dials what it has checked.
     pub fn client(&self, url: &Url) -> Result<reqwest::Client, ConnectError> {
         self.check(url)?;
-        if let Some(client) = self.client.get() {
+        let (client, anywhere) = if fetch::is_private(url, &self.listed) {
+            (&self.inside, Arc::clone(&self.listed))
+        } else {
+            (&self.outside, Arc::default())
+        };
+        if let Some(client) = client.get() {
             return Ok(client.clone());
         }
-        let resolver = Resolver::new(Arc::clone(&self.lookup), Arc::clone(&self.listed));
-        let client = super::http_client(Some(Arc::new(resolver)))?;
-        Ok(self.client.get_or_init(|| client).clone())
+        let resolver = Resolver::new(Arc::clone(&self.lookup), anywhere);
+        let made = super::http_client(Some(Arc::new(resolver)))?;
+        Ok(client.get_or_init(|| made).clone())
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+
+    use std::net::IpAddr;
+
+    use futures_util::FutureExt;
 
     use super::*;
 
@@ -162,6 +174,21 @@ mod tests {
             let found = servers().read(typed).map(String::from);
             assert_eq!(found.as_deref(), Ok(read), "{typed}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_listed_port_opens_no_other_port_of_its_host() {
+        let inside: IpAddr = "10.0.0.1".parse().unwrap();
+        let lookup: Lookup = Arc::new(move |_: String| async move { Ok(vec![inside]) }.boxed());
+        let listed = "https://sentry.acme.example:9000".parse().unwrap();
+        let servers = Servers::with_lookup(&[listed], lookup);
+        let url = servers.read("sentry.acme.example").unwrap();
+        // After the listed one was asked as well.
+        let listed = servers.read("sentry.acme.example:9000").unwrap();
+        servers.client(&listed).unwrap();
+        let sent = servers.client(&url).unwrap().get(url).send().await;
+        let refused = format!("{:?}", sent.unwrap_err());
+        assert!(refused.contains("no public address"), "{refused}");
     }
 
     /// The table of security.md 1.6 F1.
