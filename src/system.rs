@@ -8,6 +8,7 @@ use crate::audit::{Actor, AdminEvent, AuditError, AuditLog};
 use crate::clock::{Clock, Timestamp};
 use crate::ids::OrgId;
 use crate::keys::{self, KeysError, Rotated};
+use crate::rounds::{Ended, Rounds, Work};
 use crate::store::{AuditHead, Store};
 use crate::vault::Vault;
 
@@ -23,6 +24,8 @@ pub struct Parts {
     pub audit: AuditLog,
     /// The one organization.
     pub org: OrgId,
+    /// How the background work goes.
+    pub rounds: Arc<Rounds>,
 }
 
 /// The installation. Cheap to clone.
@@ -82,6 +85,8 @@ pub struct Overview {
     pub started_at: Timestamp,
     /// The processes that showed a sign of life lately, this one included once its jobs run.
     pub replicas: Vec<Replica>,
+    /// The background work of this process: the end of its last round, and how that ended.
+    pub rounds: Vec<(Work, Option<(Timestamp, Ended)>)>,
     /// The head of the organization's log; `None` before its first event.
     pub log: Option<AuditHead>,
     /// What is sealed under which key.
@@ -128,6 +133,7 @@ impl System {
             },
             started_at: self.inner.started_at,
             replicas: replicas.collect(),
+            rounds: self.inner.parts.rounds.last(),
             log: heads.into_iter().find(|head| head.org_id == *org),
             keys: keys::status(store, vault, *org).await?,
             rotation: self.rotation(),
@@ -158,6 +164,7 @@ impl System {
             vault,
             audit,
             org,
+            ..
         } = &self.inner.parts;
         let done = keys::rotate(store, vault, *org, clock.now(), told).await?;
         let event = AdminEvent {

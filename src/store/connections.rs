@@ -103,6 +103,49 @@ pub struct ConnectionRow {
     pub last_used_at: Option<Timestamp>,
 }
 
+impl ConnectionRow {
+    /// A connection of this person at this provider, that has no account and no secret yet.
+    #[must_use]
+    pub fn new(
+        (org_id, user_id): (OrgId, UserId),
+        integration: &str,
+        provider: &str,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id: ConnectionId::new(now),
+            org_id,
+            user_id,
+            integration: integration.to_owned(),
+            provider: provider.to_owned(),
+            subject: String::new(),
+            label: String::new(),
+            alias: None,
+            is_default: false,
+            details: serde_json::Value::Null,
+            scopes: None,
+            requested_scopes: Vec::new(),
+            base_url: None,
+            status: Status::Connected,
+            reason: None,
+            status_at: None,
+            sealed: Sealed::from_bytes(Vec::new()),
+            token_version: 1,
+            access_expires_at: None,
+            refresh_expires_at: None,
+            next_refresh_at: None,
+            failures: 0,
+            first_failure_at: None,
+            retry_at: None,
+            lease_owner: None,
+            lease_until: None,
+            attempt_started_at: None,
+            connected_at: now,
+            last_used_at: None,
+        }
+    }
+}
+
 const COLUMNS: &str = "id, org_id, user_id, integration, provider, subject, label, alias, details, scopes, \
     requested_scopes, base_url, status, reason, sealed, token_version, access_expires_at, refresh_expires_at, \
     next_refresh_at, failures, first_failure_at, retry_at, lease_owner, lease_until, attempt_started_at, \

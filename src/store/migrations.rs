@@ -82,6 +82,12 @@ const STEPS: &[Step] = &[
         sqlite: include_str!("migrations/0011_directories.sqlite.sql"),
         postgres: include_str!("migrations/0011_directories.postgres.sql"),
     },
+    Step {
+        version: 12,
+        name: "failed_tools",
+        sqlite: include_str!("migrations/0012_failed_tools.sqlite.sql"),
+        postgres: include_str!("migrations/0012_failed_tools.postgres.sql"),
+    },
 ];
 
 fn migrator(sql: fn(&Step) -> &'static str) -> Migrator {

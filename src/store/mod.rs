@@ -144,6 +144,8 @@ const POSTGRES_CONNECTIONS: u32 = 16;
 const REFRESH_CONNECTIONS: u32 = 2;
 /// How long a request waits for a free connection before it is told that the database is unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How many times as long a start waits for a file on a busy disk: nobody is better off for a start that gives up.
+const OPEN_ATTEMPTS: u32 = 10;
 
 /// The database; cheap to clone.
 #[derive(Clone, Debug)]
@@ -176,7 +178,7 @@ impl Store {
         let store = if let Some(options) = url.sqlite_options() {
             let turn = Arc::new(Mutex::new(()));
             let open = async |connections| {
-                SqlitePoolOptions::new()
+                let pool = SqlitePoolOptions::new()
                     .max_connections(connections)
                     .min_connections(1)
                     // A database in memory lives as long as one connection to it.
@@ -184,9 +186,14 @@ impl Store {
                     .max_lifetime(None)
                     .acquire_timeout(ACQUIRE_TIMEOUT)
                     // A file does not hang up; asking it before every statement costs as much as the statement.
-                    .test_before_acquire(false)
-                    .connect_with(options.clone())
-                    .await
+                    .test_before_acquire(false);
+                let mut attempts = 1;
+                loop {
+                    match pool.clone().connect_with(options.clone()).await {
+                        Err(sqlx::Error::PoolTimedOut) if attempts < OPEN_ATTEMPTS => attempts += 1,
+                        done => return done,
+                    }
+                }
             };
             let db = |readers, writer| Db::Sqlite {
                 readers,

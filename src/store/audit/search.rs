@@ -14,6 +14,7 @@
 //! | a kind other than `tool.outcome` | `audit_events_not_tool (org_id, kind, seq)` |
 //! | administration or security | `audit_events_not_calls (org_id, seq)` |
 //! | person | `audit_events_by_user (org_id, user_id, seq)` |
+//! | tool or block, everything that is not `ok` | `audit_events_tool_failed (org_id, tool, seq)` |
 //! | tool or block | `audit_events_by_tool (org_id, tool, seq)` |
 //! | everything that is not `ok` | `audit_events_failed (org_id, seq)` |
 //! | an effect other than `read` | `audit_events_not_read (org_id, effect, seq)` |
@@ -113,6 +114,9 @@ struct Plan {
     order: AuditOrder,
 }
 
+/// What makes the indexes of what went wrong fit.
+const NOT_OK: &str = " and outcome <> 'ok'";
+
 /// Numbers of the values that every statement has: organization, above, below, the leading value.
 const FIXED: usize = 4;
 
@@ -138,7 +142,7 @@ impl AuditSearch {
         let (by_outcome, failed) = rare(
             outcome.is_some_and(|code| code == "ok"),
             "audit_events_not_ok",
-            " and outcome <> 'ok'",
+            NOT_OK,
         );
         let (by_kind, other_kind) = rare(
             kind.is_some_and(|kind| kind == "tool.outcome"),
@@ -220,7 +224,7 @@ impl AuditSearch {
         } else if let Some(at) = place(&["user_id", "tool"]) {
             Err(at)
         } else if not_ok {
-            Ok(whole("audit_events_failed", " and outcome <> 'ok'"))
+            Ok(whole("audit_events_failed", NOT_OK))
         } else if let Some(at) = place(&["effect", "integration"]) {
             Err(at)
         } else {
@@ -231,7 +235,12 @@ impl AuditSearch {
             })
         };
         let lead = lead.unwrap_or_else(|at| {
-            let (column, value, index, fits) = equalities.remove(at);
+            let (column, value, index, fits) = match equalities.remove(at) {
+                ("tool", value, ..) if not_ok => {
+                    ("tool", value, Some("audit_events_tool_failed"), NOT_OK)
+                }
+                other => other,
+            };
             Lead {
                 index,
                 value: Some((column, value)),
@@ -248,8 +257,8 @@ impl AuditSearch {
         for (column, value, ..) in equalities {
             let _ = write!(others, " and {column} = ${}", number(value));
         }
-        if not_ok && lead.index != Some("audit_events_failed") {
-            others.push_str(" and outcome <> 'ok'");
+        if not_ok && lead.fits != NOT_OK {
+            others.push_str(NOT_OK);
         }
         if let Some(class) = class {
             others.push_str(&of_class(class));
@@ -528,6 +537,14 @@ mod tests {
                     ..AuditSearch::default()
                 },
                 Some("audit_events_by_user"),
+            ),
+            (
+                AuditSearch {
+                    tool: text("github_save_issue"),
+                    outcome: Some(Like::NotOk),
+                    ..AuditSearch::default()
+                },
+                Some("audit_events_tool_failed"),
             ),
             (
                 AuditSearch {
