@@ -22,6 +22,7 @@ mod operations;
 mod pages;
 mod pasting;
 mod policy;
+mod routing;
 mod session;
 mod sso;
 mod tokens;
@@ -35,7 +36,6 @@ use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware;
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
 use futures_util::future::BoxFuture;
 use http::HeaderValue;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -52,6 +52,8 @@ use crate::mcp;
 use crate::rulebook::Rulebook;
 use crate::system::System;
 use crate::tracking::MailTracking;
+
+use routing::{get, get_post, post};
 
 pub use address::Peer;
 pub use error::Error;
@@ -112,25 +114,25 @@ pub fn router(web: Web) -> Router {
             "/",
             get(|State(web): State<Web>| async move { Redirect::to(&web.links.connections()) }),
         )
-        .route("/login", get(session::form).post(session::sign_in))
+        .route("/login", get_post(session::form, session::sign_in))
         .route("/login/sso", get(sso::begin))
         .route("/login/callback", get(sso::callback))
         .route("/logout", post(session::sign_out))
-        .route("/join", get(joining::form).post(joining::accept))
+        .route("/join", get_post(joining::form, joining::accept))
         .route("/account", get(account::page))
         .route("/account/password", post(account::change_password))
         .merge(admin::routes())
         .merge(accounts::routes())
         .route(
             "/connect/{integration}",
-            get(connecting::explain).post(connecting::start),
+            get_post(connecting::explain, connecting::start),
         )
         .route("/connect/{integration}/key", post(pasting::connect))
         .route("/oauth/callback/{provider}", get(connecting::callback))
         .route("/approvals", get(approvals::inbox))
         .route(
             "/approvals/{id}",
-            get(approvals::question).post(approvals::decide),
+            get_post(approvals::question, approvals::decide),
         )
         .route("/connected/{flow}", get(connecting::outcome))
         .merge(policy::routes())
@@ -142,7 +144,7 @@ pub fn router(web: Web) -> Router {
         .route("/oauth/authorize", get(oauth::authorize))
         .route(
             "/oauth/consent/{id}",
-            get(oauth::consent::ask).post(oauth::consent::decide),
+            get_post(oauth::consent::ask, oauth::consent::decide),
         )
         .route("/clients", get(oauth::clients::list))
         .route("/clients/sign-out", post(oauth::clients::sign_out_all))

@@ -5,7 +5,6 @@ use std::time::Duration;
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
 use axum::{Form, Router};
 use http::StatusCode;
 use secrecy::ExposeSecret;
@@ -15,6 +14,7 @@ use super::adding::{Setup, setups};
 use super::client_setups::Way;
 use super::error::Error;
 use super::pages::{Page, Place, sentence, show};
+use super::routing::get_post;
 use super::session::{SignedIn, TokenForm};
 use crate::auth::{AuthError, PersonalToken, TokenState};
 use crate::caller::{Caller, Scopes};
@@ -38,8 +38,8 @@ const LIVES: [(&str, &str, Option<u64>); 5] = [
 /// The routes.
 pub(super) fn routes() -> Router<Web> {
     Router::new()
-        .route("/tokens", get(list).post(create))
-        .route("/tokens/{id}/revoke", get(ask).post(revoke))
+        .route("/tokens", get_post(list, create))
+        .route("/tokens/{id}/revoke", get_post(ask, revoke))
 }
 
 #[derive(Template)]

@@ -7,12 +7,12 @@ use askama::Template;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::{get, post};
 use http::StatusCode;
 
 use super::Web;
 use super::error::Error;
 use super::pages::{self, Page, Place, show};
+use super::routing::{get, get_post, post};
 use super::session::SignedIn;
 use crate::calls::AccountStatus;
 use crate::integrations;
@@ -26,7 +26,7 @@ pub(super) fn routes() -> Router<Web> {
         .route("/connections/{id}/default", post(one::set_default))
         .route(
             "/connections/{id}/disconnect",
-            get(disconnect::confirm).post(disconnect::disconnect),
+            get_post(disconnect::confirm, disconnect::disconnect),
         )
 }
 

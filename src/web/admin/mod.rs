@@ -9,10 +9,10 @@ use axum::Router;
 use axum::extract::FromRequest;
 use axum::extract::{Form, Request};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 
 use super::Web;
 use super::error::Error;
+use super::routing::{get, get_post, post};
 use crate::caller::Caller;
 
 /// The routes below `/admin`.
@@ -25,7 +25,7 @@ pub(super) fn routes() -> Router<Web> {
         .route("/admin/people/{id}/groups", post(people::set_groups))
         .route(
             "/admin/people/{id}/remove",
-            get(people::confirm_removal).post(people::remove),
+            get_post(people::confirm_removal, people::remove),
         )
         .route(
             "/admin/invitations/{id}/revoke",

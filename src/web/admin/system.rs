@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::Fields;
 use crate::audit::Actor;
+use crate::rounds::Ended;
 use crate::system::{Overview, Rotation};
 use crate::web::Web;
 use crate::web::error::Error;

@@ -16,7 +16,6 @@ mod views;
 use axum::Router;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use http::header::CONTENT_SECURITY_POLICY;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
@@ -25,6 +24,7 @@ use serde_json::json;
 use super::Web;
 use super::error::Error;
 use super::pages::{self, Message, Page, Place, show};
+use super::routing::{get, get_post, post};
 use super::session::SignedIn;
 use crate::audit::{AdminEvent, AuditError};
 use crate::caller::{Caller, Role};
@@ -36,16 +36,16 @@ pub(super) fn routes() -> Router<Web> {
         .route("/admin/audit/rows", get(list::rows))
         .route("/admin/audit/views", post(views::save))
         .route("/admin/audit/views/delete", post(views::delete))
-        .route("/admin/audit/verify", get(verify::page).post(verify::start))
+        .route("/admin/audit/verify", get_post(verify::page, verify::start))
         .route("/admin/audit/verify/state", get(verify::state))
         .route("/admin/audit/verify/stop", post(verify::stop))
         .route(
             "/admin/audit/export",
-            get(export::page).post(export::download),
+            get_post(export::page, export::download),
         )
         .route("/admin/audit/export/state", get(export::state))
         .route("/admin/audit/threads/{thread}", get(record::thread))
-        .route("/admin/audit/{call}", get(record::page).post(record::open))
+        .route("/admin/audit/{call}", get_post(record::page, record::open))
 }
 
 /// A request of somebody who may look at the log.

@@ -230,7 +230,9 @@ mod tests {
 
     #[test]
     fn ticked_boxes_narrow_and_never_widen() {
-        let all = ["integration:github", "integration:hubspot"];
+        let every = integrations::ALL.iter();
+        let every: Vec<String> = every.map(|one| format!("integration:{}", one.id)).collect();
+        let all: Vec<&str> = every.iter().map(String::as_str).collect();
         let with = |more: &[&'static str]| [&all[..], more].concat();
         for (asked, ticked, expected) in [
             ("tools:read", with(&[]), Some("tools:read")),

@@ -13,7 +13,6 @@ use askama::Template;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::response::Response;
-use axum::routing::{get, post};
 use http::StatusCode;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::Web;
 use super::error::Error;
 use super::pages::{Message, Page, Place, show};
+use super::routing::{get, get_post, post};
 use super::session::SignedIn;
 use crate::caller::{Caller, Client};
 use crate::calls::{ACCOUNTS_URI, Context};
@@ -36,8 +36,8 @@ const FORM_BYTES: usize = 2 * 1024 * 1024;
 pub(super) fn routes() -> Router<Web> {
     Router::new()
         .route("/try", get(list))
-        .route("/try/{tool}", get(tool::form).post(tool::act))
-        .route("/try/blocks/{name}", get(block::form).post(block::act))
+        .route("/try/{tool}", get_post(tool::form, tool::act))
+        .route("/try/blocks/{name}", get_post(block::form, block::act))
         .route("/try/blocks/{name}/complete", post(block::complete))
         .layer(DefaultBodyLimit::max(FORM_BYTES))
 }
