@@ -1,6 +1,7 @@
-// Every page in headless Chromium: no violation of axe-core's rules, light, dark, narrow and wide; little weight, quick,
-// nothing inline; the life of a connection with its unhappy endings; two people who never see each other's things; and
-// the essential paths without scripts. `node checks.mjs`, after `npm install` here.
+// Every page in headless Chromium, of a demo and of `serve` on PostgreSQL: no violation of axe-core's rules, light, dark,
+// narrow and wide; little weight, quick, nothing inline; the life of a connection with its unhappy endings; two people who
+// never see each other's things; the essential paths without scripts; and the filters of a log of a million calls.
+// `node checks.mjs`, after `npm install` here.
 
 import { createRequire } from "node:module";
 import { readFile } from "node:fs/promises";
@@ -8,14 +9,17 @@ import { readFile } from "node:fs/promises";
 import { chromium } from "playwright-core";
 
 import { Chromium } from "../shared/browser.mjs";
-import { Tally } from "../shared/rig.mjs";
-import { ALICE, BOB, PAGES, call, connect, world } from "./world.mjs";
+import { Demo, Tally } from "../shared/rig.mjs";
+import { ALICE, BOB, PAGES, call, connect, served, world } from "./world.mjs";
+import { person } from "./year.mjs";
 
 const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 /** Largest first visit to a page, in bytes over the wire. */
 const WEIGHT = 100 * 1024;
 /** Longest wait until a page can be used, in milliseconds. */
 const QUICK = 200;
+/** Calls in the long log. */
+const CALLS = 1_000_000;
 const LOOKS = [
   ["light", { viewport: { width: 1280, height: 860 }, colorScheme: "light" }],
   ["dark, phone", { viewport: { width: 390, height: 844 }, colorScheme: "dark" }],
@@ -92,6 +96,37 @@ async function life({ tally, demo, browser, enter }) {
   const { page } = bob;
   const denied = await connect(demo, bob, "github", undefined, "Deny");
   tally.check("denied: the page says so and offers to begin again", /not connected/.test(denied) && (await page.getByRole("link", { name: /again/ }).count()) > 0, denied);
+
+  await demo.tell("github", { do: "misbehave", at: "token", fault: { kind: "stall", ms: 120_000 } });
+  // The browser waits as long as the server does.
+  page.setDefaultTimeout(90_000);
+  const late = await connect(demo, bob, "github", "bob-ops");
+  page.setDefaultTimeout(15_000);
+  tally.check("no answer in time: the page says so and offers to begin again", /not connected/.test(late) && /answer/.test(late) && (await page.getByRole("link", { name: /again/ }).count()) > 0, late);
+
+  const waits = await connect(demo, bob, "m365", undefined, "An administrator must approve");
+  tally.check("an administrator is needed: the page says so, with the link for them", /needs an administrator/.test(waits), waits);
+  const link = await page.locator('main a[href*="adminconsent"]').first().getAttribute("href");
+  const administrator = await browser.person("administrator");
+  await administrator.page.goto(link);
+  await administrator.press("Approve for everybody");
+  await administrator.page.waitForURL((url) => url.href.startsWith(demo.url));
+  const approved = await administrator.text();
+  tally.check("who approves needs no account here, and is told what comes next", /may be connected/.test(approved), approved);
+  const allowed = await connect(demo, bob, "m365", "bob@example.test");
+  tally.check("then it connects", /is connected/.test(allowed), allowed);
+
+  const paste = async (key) => {
+    await page.goto(`${demo.url}connect/sentry`);
+    await page.locator("input[name=key]").fill(key);
+    await bob.press("Connect");
+    await page.waitForURL((url) => !url.pathname.endsWith("/connect/sentry"));
+    return bob.text();
+  };
+  const refused = await paste("sandbox-key-of-nobody");
+  tally.check("a wrong key: what is wrong stands at its field, and the key nowhere", (await page.getByRole("alert").count()) > 0 && !(await page.content()).includes("of-nobody"), refused);
+  const pasted = await paste("sandbox-key-of-bob");
+  tally.check("a good key is tried and never shown again", /is connected/.test(pasted) && !(await page.content()).includes("key-of-bob"), pasted);
 
   await page.goto(`${demo.url}connect/hubspot`);
   await page.getByRole("button", { name: /^Continue to/ }).click();
@@ -206,12 +241,89 @@ async function withoutScripts({ tally, demo, enter }) {
   tally.check("no scripts: and disconnected", /is disconnected/.test(await alice.text()), await alice.text());
 }
 
-const tally = new Tally();
-const known = await world((origins) => Chromium.launch(chromium, origins));
-const rig = { tally, ...known };
-for (const [name, part] of Object.entries({ everyPage, lightAndQuick, apart, withoutScripts, life })) {
-  await rig.browser.part(tally, name, () => part(rig));
+/** What a filter is, in the fields of its form, and what each record that it shows must hold: the cells of the row. */
+const filters = ({ account, call }) => [
+  ["a person", { Person: person(7) }, ({ who }) => who === person(7)],
+  ["an integration", { Integration: "GitHub", Kind: "calls" }, ({ what }) => what.startsWith("github_")],
+  ["an account", { Account: account }, ({ who, what }) => who === person(7) && what.startsWith("github_")],
+  ["a tool", { "Tool or block": "github_save_issue" }, ({ what }) => what.startsWith("github_save_issue")],
+  ["an effect", { Effect: "destructive" }, ({ what }) => what.includes("destructive")],
+  ["what failed", { Outcome: "not-ok" }, ({ outcome }) => outcome !== "ok"],
+  ["an outcome", { Outcome: "timeout" }, ({ outcome }) => outcome === "timeout"],
+  ["a thread", { Thread: "thread-4711" }, ({ thread }) => thread === "thread-4711"],
+  ["a day", day(), ({ at }) => at.startsWith(day().From)],
+  ["what a person failed at", { Person: person(7), Outcome: "not-ok" }, ({ who, outcome }) => who === person(7) && outcome !== "ok"],
+  ["a tool that failed in a month", { "Tool or block": "google_delete_item", Outcome: "not-ok", From: day(-30).From, Until: day().From }, ({ what, outcome }) => what.startsWith("google_delete_item") && outcome !== "ok"],
+  ["a call's id", { Search: call }, undefined],
+  ["an address as words", { Search: person(9) }, ({ who }) => who === person(9)],
+  ["a part of a word", { Search: "limit" }, ({ outcome }) => outcome.includes("limit")],
+];
+
+/** A whole day of the year, half a year ago and so many days later. */
+function day(later = 0) {
+  const at = new Date(Date.now() + (later - 180) * 86_400_000).toISOString().slice(0, 10);
+  return { From: at, Until: at };
 }
-await rig.browser.close();
-await rig.demo.stop();
+
+/** The records on the page. */
+const records = (page) =>
+  page.locator("#rows tr").evaluateAll((rows) =>
+    rows.map((row) => {
+      const [, who, what, , outcome, , thread] = [...row.cells].map((cell) => cell.innerText.trim());
+      return { seq: Number(row.dataset.seq), at: row.querySelector("time").dateTime, who, what, outcome, thread };
+    }),
+  );
+
+/** The log of an organization with a year of calls, looked through by each filter, in a browser. */
+async function longLog({ tally, demo, enter }) {
+  if (!demo.year) return console.log("SKIPPED a long log: there is no PostgreSQL");
+  const alice = await enter(ALICE);
+  const { page } = alice;
+  for (const [name, fields, fits] of filters(demo.year)) {
+    await page.goto(`${demo.url}admin/audit`);
+    for (const [label, value] of Object.entries(fields)) {
+      const field = page.getByRole("search").getByLabel(label, { exact: true });
+      if ((await field.evaluate((one) => one.tagName)) === "SELECT") await field.selectOption(value);
+      else await field.fill(value);
+    }
+    await alice.press("Filter");
+    await page.waitForURL((url) => url.search !== "" || url.pathname.includes("/call_"));
+    if (!fits) {
+      tally.check(`${name}: leads to it`, new URL(page.url()).pathname.endsWith(demo.year.call), page.url());
+      continue;
+    }
+    const ready = await readiness(page);
+    tally.check(`${name}: ready within 200 ms of ${CALLS} calls`, ready <= QUICK, ready);
+    const shown = await records(page);
+    tally.check(`${name}: all records fit`, shown.length > 0 && shown.every(fits), shown.filter((one) => !fits(one)).slice(0, 3));
+    const older = page.getByRole("link", { name: /^(Older|Go on searching)$/ });
+    if ((await older.count()) === 0) continue;
+    await older.click();
+    await page.waitForURL(/before=/);
+    const next = await records(page);
+    const least = Math.min(...shown.map(({ seq }) => seq));
+    tally.check(`${name}: the next page goes on`, next.length > 0 && next.every((one) => one.seq < least && fits(one)), next.slice(0, 3));
+  }
+  await page.goto(`${demo.url}admin/audit?person=${encodeURIComponent(person(7))}`);
+  const bars = page.locator("svg.chart a");
+  const bar = bars.nth(Math.floor((await bars.count()) / 2));
+  await page.goto(new URL(await bar.getAttribute("href"), page.url()).href);
+  const [from, to] = [await page.getByLabel("From", { exact: true }).inputValue(), await page.getByLabel("Until", { exact: true }).inputValue()];
+  const inside = ({ at, who }) => who === person(7) && at.slice(0, 10) >= from.slice(0, 10) && at.slice(0, 10) <= to.slice(0, 10);
+  const narrowed = await records(page);
+  tally.check("a bar of the chart narrows the filter to its time", from !== "" && to !== "" && narrowed.length > 0 && narrowed.every(inside), [from, to, narrowed.slice(0, 3)]);
+}
+
+const tally = new Tally();
+const parts = { everyPage, lightAndQuick, apart, withoutScripts, life };
+for (const [subject, start, own] of [
+  ["demo", () => Demo.start(), parts],
+  ["serve", () => served(CALLS), { ...parts, longLog }],
+]) {
+  tally.subject = subject;
+  const rig = { tally, ...(await world(await start(), (origins) => Chromium.launch(chromium, origins))) };
+  for (const [name, part] of Object.entries(own)) await rig.browser.part(tally, name, () => part(rig));
+  await rig.browser.close();
+  await rig.demo.stop();
+}
 tally.end("pages");

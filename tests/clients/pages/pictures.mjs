@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { chromium } from "playwright-core";
 
 import { Chromium } from "../shared/browser.mjs";
-import { ROOT } from "../shared/rig.mjs";
+import { Demo, ROOT } from "../shared/rig.mjs";
 import { PAGES, world } from "./world.mjs";
 
 const FOLDER = process.env.PICTURES ?? join(ROOT, "target/screenshots");
@@ -20,7 +20,7 @@ const LOOKS = [
 
 const wanted = process.argv[2] ?? "";
 await mkdir(FOLDER, { recursive: true });
-const { demo, browser, enter, address } = await world((origins) => Chromium.launch(chromium, origins));
+const { demo, browser, enter, address } = await world(await Demo.start(), (origins) => Chromium.launch(chromium, origins));
 for (const [look, options] of LOOKS) {
   const people = new Map();
   for (const [name, path, who] of PAGES.filter(([name]) => name.startsWith(wanted))) {

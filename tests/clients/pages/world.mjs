@@ -1,6 +1,8 @@
-// A demo in which something has happened, so that no page is empty: accounts, calls, approvals, rules, tokens, people.
+// A product in which something has happened, so that no page is empty: accounts, calls, approvals, rules, tokens, people.
 
-import { ALICE, BOB, Demo } from "../shared/rig.mjs";
+import { Postgres } from "../shared/postgres.mjs";
+import { ALICE, BOB, Demo, Serve, providers } from "../shared/rig.mjs";
+import { year } from "./year.mjs";
 
 export { ALICE, BOB };
 
@@ -10,6 +12,8 @@ export const PAGES = [
   ["connection", "connections/{connection}", BOB],
   ["disconnect", "connections/{connection}/disconnect", BOB],
   ["connect", "connect/hubspot", BOB],
+  ["connect-key", "connect/sentry", BOB],
+  ["connect-products", "connect/m365", BOB],
   ["clients", "clients", BOB],
   ["clients-add", "clients/add", BOB],
   ["tokens", "tokens", BOB],
@@ -71,9 +75,35 @@ export async function connect(demo, person, id, account, decision = "Approve") {
   return person.text();
 }
 
-/** Starts a demo and lets two people do a day's work. Answers what the addresses of pages need. */
-export async function world(browserOf) {
+/** What `serve` is set up with here: what the checks connect. */
+const PROVIDERS = ["github", "hubspot", "m365", "sentry"];
+
+/** `serve` as a demo is used: with the demo's sandbox for its providers, the same two people, and, on PostgreSQL, `calls`
+ * of others in its log already. */
+export async function served(calls) {
   const demo = await Demo.start();
+  const database = await Postgres.start();
+  const settings = providers(PROVIDERS, demo.sandbox);
+  if (database) settings.WORKBENCH_DATABASE_URL = database.url;
+  const product = await Serve.prepare(demo, settings);
+  await product.command("migrate");
+  const known = database && (await year(database, calls));
+  const tokens = {};
+  for (const [email, role] of [[ALICE, "admin"], [BOB, "member"]]) {
+    await product.command("users", "add", email, "--role", role);
+    tokens[email] = await product.command("tokens", "create", email);
+  }
+  await product.begin();
+  const stop = async () => {
+    await product.stop();
+    await demo.stop();
+    await database?.stop();
+  };
+  return { url: product.url, mcp: product.mcp, tokens, tell: (...words) => demo.tell(...words), stop, sandbox: demo.sandbox, year: known };
+}
+
+/** Lets two people do a day's work with the product. Answers what the addresses of pages need. */
+export async function world(demo, browserOf) {
   const browser = await browserOf([demo.url]);
   const enter = async (email, options) => {
     const person = await browser.person(email, options);

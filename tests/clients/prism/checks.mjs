@@ -18,6 +18,12 @@ import { BINARY, ROOT, Tally, freePort, until } from "../shared/rig.mjs";
 const CONTRACTS = process.env.CONTRACTS_DIR ?? join(ROOT, "../shared/contracts");
 const require = createRequire(import.meta.url);
 const PRISM = join(dirname(require.resolve("@stoplight/prism-cli/package.json")), "dist/index.js");
+/** How long each integration gets random answers: some say "come back later", and calls wait for that. */
+const PATIENCE_MS = 120_000;
+/** Sources that nobody connects. */
+const OPEN = ["health"];
+/** Formats that a description names and the provider does not mean: Google's bytes are base64url, its times may have a zone beside them. */
+const LOOSE = { google: ["byte", "date-time"] };
 /** Whose key or token a person hands in; everything else is connected by a token. */
 const KEYS = { sentry: `sntryu_${"0".repeat(64)}` };
 
@@ -44,14 +50,18 @@ async function cases(integration) {
 
 /** One description, served. */
 class Described {
-  static async start(file, directory, random) {
+  static async start(integration, file, directory, random) {
     const one = new Described();
-    const description = await json(join(CONTRACTS, file));
+    const loose = LOOSE[integration] ?? [];
+    const description = JSON.parse(await readFile(join(CONTRACTS, file), "utf8"), (name, value) => (name === "format" && loose.includes(value) ? undefined : value));
     one.paths = Object.keys(description.paths).map((path) => {
       const words = path.split(/\{[^}]+\}/).map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
       return { path, shape: new RegExp(`^${words.join("[^/]+")}$`) };
     });
-    if (random) description["x-json-schema-faker"] = { optionalsProbability: 0.5, maxItems: 4, "resolve-json-path": false };
+    // Keys are sent as headers, which some describe otherwise, and to open sources none is sent.
+    delete description.security;
+    for (const operation of Object.values(description.paths).flatMap((item) => Object.values(item))) delete operation?.security;
+    if (random) description["x-json-schema-faker"] = { optionalsProbability: 0.2, maxItems: 2, "resolve-json-path": false };
     const copy = join(directory, file.replaceAll("/", "-"));
     await writeFile(copy, JSON.stringify(description));
     one.port = await freePort();
@@ -81,8 +91,15 @@ class Provider {
     const one = new Provider();
     one.hosts = new Map();
     one.refused = [];
+    // What no description covers is answered as in the fixtures.
+    one.undescribed = new Map();
+    for (const { upstream = [] } of await cases(integration)) {
+      for (const { request, response } of upstream.filter(({ response }) => response.body !== undefined && response.status < 300)) {
+        one.undescribed.set(`${request.method} ${request.path}`, response);
+      }
+    }
     for (const { host, files } of table) {
-      one.hosts.set(host, await Promise.all(files.map((file) => Described.start(file, directory, random))));
+      one.hosts.set(host, await Promise.all(files.map((file) => Described.start(integration, file, directory, random))));
     }
     one.server = createServer((from, to) => one.#pass(from, to));
     await new Promise((done) => one.server.listen(0, "127.0.0.1", done));
@@ -96,15 +113,20 @@ class Provider {
     const named = [...this.hosts.keys()].find((host) => host && path.startsWith(`/${host}/`));
     const rest = named ? path.slice(named.length + 1) : path;
     const all = this.hosts.get(named ?? "") ?? [];
-    const one = all.find((described) => described.knows(rest)) ?? all[0];
-    if (!one) return to.writeHead(404).end();
+    const one = all.find((described) => described.knows(rest));
+    if (!one) {
+      const kept = this.undescribed.get(`${from.method} ${path}`);
+      from.resume();
+      return to.writeHead(kept?.status ?? 404, { "content-type": "application/json" }).end(JSON.stringify(kept?.body ?? {}));
+    }
     const headers = { ...from.headers, host: `127.0.0.1:${one.port}` };
     const options = { host: "127.0.0.1", port: one.port, method: from.method, path: query ? `${rest}?${query}` : rest, headers };
     const passed = ask(options, (answer) => {
-      const wrong = answer.headers["sl-violations"];
-      const requestIsWrong = wrong && JSON.parse(wrong).some(({ location }) => location?.[0] === "request");
-      if (requestIsWrong || (answer.statusCode >= 400 && answer.statusCode !== 404 && wrong)) {
-        this.refused.push(`${from.method} ${named ?? ""}${rest}?${query}: ${answer.statusCode} ${wrong}`);
+      const wrong = violations(answer.headers["sl-violations"]);
+      // Ids in paths come from answers before, and those are random. And prism splits texts at encoded commas, and no lists.
+      const isComma = ({ location, code, message }) => location[1] === "query" && (location.length > 3 || (code === "type" && message.endsWith("must be string")));
+      if (wrong.some((one) => one.location[0] === "request" && one.location[1] !== "path" && !isComma(one))) {
+        this.refused.push(`${from.method} ${named ?? ""}${rest}?${query}: ${answer.statusCode} ${JSON.stringify(wrong)}`);
       }
       to.writeHead(answer.statusCode, answer.headers);
       answer.pipe(to);
@@ -118,6 +140,11 @@ class Provider {
     this.server.close();
     for (const described of this.hosts.values()) await Promise.all(described.map((one) => one.stop()));
   }
+}
+
+/** What prism complains of; where it is too much for a header, prism says only that, and that is never of a request. */
+function violations(header = "[]") {
+  return header.startsWith("[") ? JSON.parse(header) : [];
 }
 
 /** A body as a fixture writes it, and its media type. */
@@ -141,9 +168,21 @@ async function replay(tally, integration, table, directory, outside) {
       if (outside.some((pattern) => covers(pattern, request.path))) continue;
       const { body: sent, type } = body(request.body);
       const query = new URLSearchParams(request.query ?? {}).toString();
-      const headers = { authorization: "Bearer REDACTED", accept: "application/json", ...(type && { "content-type": type }) };
-      const answer = await fetch(`${provider.url}${request.path}${query && `?${query}`}`, { method: request.method, headers, body: sent, redirect: "manual" });
-      await answer.arrayBuffer();
+      // A fixture writes a repeated parameter with commas.
+      const fields = Object.entries(request.query ?? {});
+      const split = (names) => new URLSearchParams(fields.flatMap(([name, value]) => (names.includes(name) ? value.split(",").map((one) => [name, one]) : [[name, value]]))).toString();
+      const lists = fields.filter(([, value]) => value.includes(",")).map(([name]) => name);
+      const headers = { authorization: "Bearer REDACTED", accept: "*/*", ...(type && { "content-type": type }) };
+      const put = async (query) => {
+        const address = `${provider.url}${request.path}${query && `?${query}`}`;
+        const answer = await fetch(address, { method: request.method, headers, body: sent, redirect: "manual" });
+        await answer.arrayBuffer();
+        return answer;
+      };
+      let answer = await put(query);
+      for (const names of [...lists.map((name) => [name]), lists]) {
+        if (answer.status >= 400) answer = await put(split(names));
+      }
       asked += 1;
       if (answer.status >= 400) {
         wrong.push(`${folder}/${name}: ${request.method} ${request.path}?${query}: ${answer.status} ${answer.headers.get("sl-violations") ?? ""}`);
@@ -176,8 +215,7 @@ class Product {
     await until(() => fetch(`${one.url}readyz`).then(({ ok }) => ok, () => one.process.exitCode !== null), 30);
     if (one.process.exitCode !== null) throw new Error(`serve did not start: ${one.said}`);
     await one.#run("users", "add", "alice@example.test", "--admin");
-    const [made] = await one.#run("tokens", "create", "alice@example.test");
-    one.token = made.token ?? made.secret ?? Object.values(made).find((value) => String(value).startsWith("wbt_"));
+    one.token = (await one.#run("tokens", "create", "alice@example.test")).match(/wbt_[\w-]+/)[0];
     return one;
   }
 
@@ -197,8 +235,8 @@ class Product {
   }
 
   async #run(...args) {
-    const { stdout } = await promisify(execFile)(BINARY, [...args, "--json"], { env: this.environment });
-    return stdout.split("\n").filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
+    const { stdout } = await promisify(execFile)(BINARY, args, { env: this.environment });
+    return stdout;
   }
 
   async request(method, params) {
@@ -236,15 +274,20 @@ async function random(tally, integration, table, directory) {
   const provider = await Provider.start(integration, table, directory, true);
   const product = await Product.start(integration, provider, directory);
   const account = await json(join(ROOT, "fixtures", integration, "account.json")).catch(() => ({}));
-  if (account.account) await product.connect(integration, account.scopes, directory);
+  if (account.account && !OPEN.includes(integration)) await product.connect(integration, account.scopes, directory);
   const codes = {};
   const wrong = [];
   const note = (what, code, detail) => {
     codes[code] = (codes[code] ?? 0) + 1;
     if (["internal", "unknown_tool", "protocol"].includes(code)) wrong.push(`${what}: ${code} ${detail}`);
   };
-  for (const { folder, name, args, uri, field, dry_run } of await cases(integration)) {
-    if (folder === "identify" || field) continue;
+  const tried = {};
+  const end = performance.now() + PATIENCE_MS;
+  for (const { folder, name, args, uri, field, dry_run, result } of await cases(integration)) {
+    if (folder === "identify" || field || result?.error) continue;
+    // Random answers take their time; each tool and block gets some, and all of its cases when that is asked for.
+    tried[folder] = (tried[folder] ?? 0) + 1;
+    if (!process.env.PRISM_ALL && (tried[folder] > 2 || performance.now() > end)) continue;
     const what = `${folder}/${name}`;
     if (uri) {
       // The handle in a fixture's address is not the random account's; only its own part counts.
@@ -269,6 +312,7 @@ async function random(tally, integration, table, directory) {
 /** How addresses of blocks call the account; null where there is none. */
 async function handle(product, integration) {
   const answer = await product.request("resources/read", { uri: "workbench://accounts" });
+  if (!answer.result) throw new Error(`the accounts cannot be read: ${JSON.stringify(answer)}`);
   const { accounts } = JSON.parse(answer.result.contents[0].text);
   const own = accounts.find((one) => one.integration === integration);
   return own?.account ?? null;

@@ -35,6 +35,7 @@ export class Postgres {
       return undefined;
     }
     const database = new Postgres();
+    database.programs = bin;
     database.directory = await mkdtemp(join(tmpdir(), "workbench-postgres-"));
     await chmod(database.directory, 0o777);
     const data = join(database.directory, "data");
@@ -49,6 +50,14 @@ export class Postgres {
     if (!ready || database.process.exitCode !== null) throw new Error(`postgres did not start: ${said}`);
     database.url = `postgres://postgres@127.0.0.1:${port}/postgres`;
     return database;
+  }
+
+  /** Runs statements; answers the first column of the rows of the last one. */
+  async query(statements) {
+    const psql = join(this.programs, "psql");
+    const args = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", this.url, "--command", statements];
+    const { stdout } = await run(psql, args);
+    return stdout.split("\n").filter(Boolean);
   }
 
   async stop() {

@@ -85,7 +85,13 @@ function environment({ data, url, sandbox }) {
     WORKBENCH_PUBLIC_URL: url,
     WORKBENCH_LOG: "warn",
   };
-  for (const provider of PROVIDERS) {
+  return { ...settings, ...providers(PROVIDERS, sandbox) };
+}
+
+/** The settings that put the sandbox in the place of these providers. */
+export function providers(names, sandbox) {
+  const settings = {};
+  for (const provider of names) {
     const name = provider.toUpperCase();
     settings[`WORKBENCH_PROVIDER_${name}_API_URL`] = sandbox + provider;
     settings[`WORKBENCH_PROVIDER_${name}_AUTH_URL`] = sandbox + provider;
@@ -98,25 +104,41 @@ function environment({ data, url, sandbox }) {
 /** A running `workbench-mcp serve` on an empty database of its own, with the sandbox of a demo for its providers. */
 export class Serve {
   static async start(demo, settings = {}) {
+    const served = await Serve.prepare(demo, settings);
+    await served.begin();
+    return served;
+  }
+
+  /** Everything that it needs, so that commands may run before it starts. */
+  static async prepare(demo, settings = {}) {
     const served = new Serve();
     served.directory = await mkdtemp(join(tmpdir(), "workbench-clients-"));
     served.url = `http://127.0.0.1:${await freePort()}/`;
     served.mcp = `${served.url}mcp`;
     const data = join(served.directory, "data");
     served.environment = { ...environment({ data, url: served.url, sandbox: demo.sandbox }), ...settings };
-    served.said = "";
-    served.process = spawn(BINARY, ["serve"], { env: served.environment, stdio: ["ignore", "ignore", "pipe"] });
-    served.process.stderr.on("data", (text) => (served.said += text));
-    served.ended = new Promise((done) => served.process.on("close", done));
-    const ready = () => fetch(`${served.url}readyz`).then(({ ok }) => ok, () => served.process.exitCode !== null);
-    await until(ready, 20);
-    if (served.process.exitCode !== null) throw new Error(`serve did not start: ${served.said}`);
     return served;
+  }
+
+  async begin() {
+    this.said = "";
+    this.process = spawn(BINARY, ["serve"], { env: this.environment, stdio: ["ignore", "ignore", "pipe"] });
+    this.process.stderr.on("data", (text) => (this.said += text));
+    this.ended = new Promise((done) => this.process.on("close", done));
+    const ready = () => fetch(`${this.url}readyz`).then(({ ok }) => ok, () => this.process.exitCode !== null);
+    await until(ready, 20);
+    if (this.process.exitCode !== null) throw new Error(`serve did not start: ${this.said}`);
   }
 
   /** The link that makes whoever opens it first the admin. */
   get firstAdminLink() {
     return this.said.match(/becomes the admin: (\S+)/)?.[1];
+  }
+
+  /** Runs a command on the same database; answers what it prints. */
+  async command(...args) {
+    const { stdout } = await promisify(execFile)(BINARY, args, { env: this.environment });
+    return stdout.trim();
   }
 
   /** Runs another command on the same database; answers its lines of JSON. */
@@ -215,14 +237,17 @@ export class Browser {
 export class Tally {
   passed = 0;
   failed = 0;
+  /** What the checks that follow are about. */
+  subject = "";
 
   check(name, holds, detail) {
+    const what = this.subject ? `${this.subject}: ${name}` : name;
     if (holds) {
       this.passed += 1;
-      console.log(`ok    ${name}`);
+      console.log(`ok    ${what}`);
     } else {
       this.failed += 1;
-      console.log(`FAIL  ${name}: ${detail instanceof Error ? detail.stack : JSON.stringify(detail)}`);
+      console.log(`FAIL  ${what}: ${detail instanceof Error ? detail.stack : JSON.stringify(detail)}`);
     }
   }
 
