@@ -122,6 +122,8 @@ fn corpus() -> Vec<(Format, Vec<u8>)> {
     vec![
         (Format::Pdf, samples::REPORTS[0].to_vec()),
         (Format::Pdf, samples::REPORTS[1].to_vec()),
+        (Format::Pdf, samples::LOCKED[0].to_vec()),
+        (Format::Pdf, samples::LOCKED[1].to_vec()),
         (Format::Docx, docx(&word)),
         (
             Format::Docx,
@@ -166,7 +168,7 @@ fn broken_documents_are_read_or_refused() {
             let _ = format_of("", "", &bytes);
             let max_chars = 1 + dice.below(3000);
             let wanted = Wanted {
-                pages: (dice.below(3) == 0).then(|| (1, 2)),
+                pages: (dice.below(3) == 0).then_some((1, 2)),
                 range: (dice.below(3) == 0).then(|| "A2:C9".to_owned()),
                 max_chars,
                 ..Wanted::default()

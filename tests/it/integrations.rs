@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use workbench_mcp::caller::Role;
 use workbench_mcp::clock::{Clock, Timestamp};
-use workbench_mcp::ids::{ConnectionId, UserId};
+use workbench_mcp::ids::UserId;
 use workbench_mcp::integrations;
 use workbench_mcp::kit::client::{Bases, Credential, ProviderClient};
 use workbench_mcp::kit::error::ToolError;
@@ -16,8 +16,7 @@ use workbench_mcp::kit::people::People;
 use workbench_mcp::kit::progress::Progress;
 use workbench_mcp::kit::tool::{Cx, Granted};
 use workbench_mcp::kit::tracking::Tracking;
-use workbench_mcp::store::{ConnectionRow, DatabaseUrl, Record, Records, Status, Store, UserRow};
-use workbench_mcp::vault::Sealed;
+use workbench_mcp::store::{ConnectionRow, DatabaseUrl, Record, Records, Store, UserRow};
 
 use crate::harness::fixtures::{self, Exchange};
 use crate::harness::upstream::Upstream;
@@ -79,7 +78,6 @@ const NOW: Timestamp = Timestamp::from_micros(1_795_176_000_000_000);
 
 /// What the tools of one case keep: rows of a connection of its own.
 async fn records(store: &Store, integration: &Integration, who: &Account) -> Records {
-    let connection = ConnectionId::new(NOW);
     let org = store.organization(NOW).await.unwrap();
     let user = UserId::new(NOW);
     store
@@ -93,41 +91,14 @@ async fn records(store: &Store, integration: &Integration, who: &Account) -> Rec
         })
         .await
         .unwrap();
-    store
-        .insert_connection(&ConnectionRow {
-            id: connection,
-            org_id: org.id,
-            user_id: user,
-            integration: integration.id.to_owned(),
-            provider: integration.providers[0].id.to_owned(),
-            subject: who.id.clone(),
-            label: who.label.clone(),
-            alias: None,
-            is_default: false,
-            status_at: None,
-            details: Value::Null,
-            scopes: None,
-            requested_scopes: Vec::new(),
-            base_url: None,
-            status: Status::Connected,
-            reason: None,
-            sealed: Sealed::from_bytes(Vec::new()),
-            token_version: 1,
-            access_expires_at: None,
-            refresh_expires_at: None,
-            next_refresh_at: None,
-            failures: 0,
-            first_failure_at: None,
-            retry_at: None,
-            lease_owner: None,
-            lease_until: None,
-            attempt_started_at: None,
-            connected_at: NOW,
-            last_used_at: None,
-        })
-        .await
-        .unwrap();
-    Records::new(store.clone(), connection, Clock::manual(NOW))
+    let provider = integration.providers[0].id;
+    let row = ConnectionRow {
+        subject: who.id.clone(),
+        label: who.label.clone(),
+        ..ConnectionRow::new((org.id, user), integration.id, provider, NOW)
+    };
+    store.insert_connection(&row).await.unwrap();
+    Records::new(store.clone(), row.id, Clock::manual(NOW))
 }
 
 async fn context(store: &Store, integration: &'static Integration, case: &Case) -> (Cx, Upstream) {

@@ -186,7 +186,7 @@ async fn a_source_that_is_busy_slows_everybody_down_and_is_named() {
     assert_eq!(reply.code(), "rate_limited", "{}", reply.body);
     assert_eq!(reply.error()["retry_after_s"], 60);
     assert_eq!(world.api_calls("health"), asked);
-    world.advance(Duration::from_secs(60));
+    world.advance(Duration::from_mins(1));
     assert_eq!(bob.mcp.call("health_get_trial", trial).await.code(), "ok");
     let entries = app.log(Filter::default()).await;
     let refused = entries

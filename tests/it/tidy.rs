@@ -117,8 +117,9 @@ const IMPORTS: &[(&str, &[&str])] = &[
     // The installation as a whole: what admins see of it.
     (
         "system",
-        &["audit", "clock", "ids", "keys", "store", "vault"],
+        &["audit", "clock", "ids", "keys", "rounds", "store", "vault"],
     ),
+    ("rounds", &["clock"]),
     // Rotation seals again what `connect` sealed.
     ("keys", &["clock", "ids", "store", "vault", "connect"]),
     // Cursors are sealed to the person: vault. The catalogue of a person is kept until it changes: changes. A refusal
@@ -179,6 +180,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             // Removing a person; whose word about an address is believed.
             "removal",
             "system",
+            "rounds::Ended",
             "keys::KeysError",
             "config::Network",
             "store::StoreError",
@@ -203,6 +205,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "keys",
             // What a removal left behind.
             "removal",
+            "rounds",
         ],
     ),
     // It is the outside world.

@@ -1,5 +1,7 @@
 //! Opens and clicks of sent mail: what a message carries, where it leads, and what is counted.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use workbench_mcp::audit::Actor;
 use workbench_mcp::ids::ConnectionId;
@@ -100,6 +102,7 @@ async fn a_marked_message_leads_where_it_was_pointed_and_is_counted() {
         assert_eq!(counts(&app, id).await, [(1, 1)]);
 
         // Switched off, a message that is out there still leads on, and nothing is counted.
+        world.advance(Duration::from_secs(1));
         let second = mail.mark(leaving()).await.unwrap();
         let (link, picture) = addresses(&second.html);
         switch(false).await;

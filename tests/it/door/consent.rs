@@ -1,5 +1,7 @@
 //! What a person sees and decides, and what nobody can decide for them.
 
+use workbench_mcp::integrations;
+
 use super::*;
 
 #[tokio::test]
@@ -10,7 +12,7 @@ async fn a_person_can_allow_less_than_is_asked() {
     for (asked, given, granted) in [
         (
             "tools:read tools:write",
-            vec!["integration:github", "integration:hubspot"],
+            vec!["every integration"],
             "tools:read",
         ),
         (
@@ -21,12 +23,7 @@ async fn a_person_can_allow_less_than_is_asked() {
         // What was not asked is not given, whatever the form says.
         (
             "tools:read",
-            vec![
-                "tools:write",
-                "audit:read",
-                "integration:github",
-                "integration:hubspot",
-            ],
+            vec!["tools:write", "audit:read", "every integration"],
             "tools:read",
         ),
         (
@@ -36,7 +33,14 @@ async fn a_person_can_allow_less_than_is_asked() {
         ),
     ] {
         let page = client.ask(&alice, asked).await;
-        let given: Vec<String> = given.into_iter().map(ToOwned::to_owned).collect();
+        let all = || integrations::ALL.iter();
+        let given: Vec<String> = given
+            .into_iter()
+            .flat_map(|word| match word {
+                "every integration" => all().map(|one| format!("integration:{}", one.id)).collect(),
+                word => vec![word.to_owned()],
+            })
+            .collect();
         let back = decide(&alice, &page, "approve", &given).await;
         let held = held(&client.exchange(&parameter(&back, "code")).await);
         assert_eq!(held.scope, granted, "{asked}");

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, COOKIE, HeaderMap, LOCATION, ORIGIN, SET_COOKIE};
 use reqwest::{Method, StatusCode};
@@ -16,6 +17,8 @@ pub const PROTOCOL: &str = "2026-07-28";
 pub fn plain() -> reqwest::Client {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
+        // Sooner than the server closes what is idle, so that no request meets a closing connection.
+        .pool_idle_timeout(Duration::from_secs(3))
         .no_proxy()
         .build()
         .unwrap()

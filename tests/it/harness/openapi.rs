@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use jsonschema::{Draft, Registry, Validator};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
@@ -173,6 +175,13 @@ impl Description {
             };
         };
         let schema = below(&below(&content, kind), "schema");
+        let described = match body {
+            Value::String(parts) if kinds.contains_key("multipart/related") => first_part(parts),
+            whole => Some(whole.clone()),
+        };
+        let Some(body) = &described else {
+            return vec!["request body: its first part is not JSON".to_owned()];
+        };
         let mut complaints = self.violations(&schema, body);
         complaints.extend(self.unknown_fields(&schema, body));
         complaints
@@ -242,6 +251,10 @@ impl Description {
             },
         );
         if kinds.get(&kind).is_none() {
+            // Bytes of a file have the file's own type.
+            if response.body.is_none() && kinds.get("application/octet-stream").is_some() {
+                return Vec::new();
+            }
             return vec![format!("an answer {status} is not {kind}")];
         }
         let schema = below(&below(&content, &kind), "schema");
@@ -313,6 +326,18 @@ const FRAGMENT: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
     .add(b'`')
     .add(b'{')
     .add(b'}');
+
+/// The JSON that describes the bytes behind it (RFC 2387); a fixture writes a body that is not text in base64.
+fn first_part(body: &str) -> Option<Value> {
+    let bytes = match body.strip_prefix("base64:") {
+        Some(coded) => BASE64_STANDARD.decode(coded).ok()?,
+        None => body.as_bytes().to_vec(),
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let (_, part) = text.split_once("\r\n\r\n")?;
+    let (part, _) = part.split_once("\r\n--")?;
+    serde_json::from_str(part).ok()
+}
 
 /// What stands in `found` for the parameter of a part such as `{id}`, `{name}:` or `search(q='{q}')`.
 fn value_of<'a>(part: &str, found: &'a str) -> Option<&'a str> {

@@ -3,8 +3,8 @@
 use serde_json::json;
 use workbench_mcp::caller::{Role, Scopes};
 use workbench_mcp::clock::Timestamp;
-use workbench_mcp::ids::{ConnectionId, FlowId, GrantId, OrgId, UserId};
-use workbench_mcp::store::{ConnectionRow, FlowRow, GrantKind, GrantRow, Status, Store, UserRow};
+use workbench_mcp::ids::{FlowId, GrantId, OrgId, UserId};
+use workbench_mcp::store::{ConnectionRow, FlowRow, GrantKind, GrantRow, Store, UserRow};
 use workbench_mcp::vault::Sealed;
 
 /// 2026-11-20T12:00:00Z.
@@ -52,35 +52,15 @@ pub fn grant(user: &UserRow, kind: GrantKind, hash: u8) -> GrantRow {
 
 pub fn connection(user: &UserRow, subject: &str) -> ConnectionRow {
     ConnectionRow {
-        id: ConnectionId::new(NOW),
-        org_id: user.org_id,
-        user_id: user.id,
-        integration: "hubspot".to_owned(),
-        provider: "hubspot".to_owned(),
         subject: subject.to_owned(),
         label: format!("portal {subject}"),
-        alias: None,
-        is_default: false,
-        status_at: None,
         details: json!({ "portal": subject }),
         scopes: Some(vec!["crm.read".to_owned()]),
         requested_scopes: vec!["crm.read".to_owned(), "crm.write".to_owned()],
-        base_url: None,
-        status: Status::Connected,
-        reason: None,
         sealed: Sealed::from_bytes(vec![1]),
-        token_version: 1,
         access_expires_at: Some(later(100)),
-        refresh_expires_at: None,
         next_refresh_at: Some(later(50)),
-        failures: 0,
-        first_failure_at: None,
-        retry_at: None,
-        lease_owner: None,
-        lease_until: None,
-        attempt_started_at: None,
-        connected_at: NOW,
-        last_used_at: None,
+        ..ConnectionRow::new((user.org_id, user.id), "hubspot", "hubspot", NOW)
     }
 }
 

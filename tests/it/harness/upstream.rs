@@ -68,7 +68,7 @@ async fn answer(
     let asked = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
     // The values of a repeated parameter joined by commas; a fixture may also name the last one alone.
     let mut query: BTreeMap<String, String> = BTreeMap::new();
-    for (name, value) in asked.clone() {
+    for (name, value) in asked {
         query
             .entry(name.into_owned())
             .and_modify(|before| *before = format!("{before},{value}"))

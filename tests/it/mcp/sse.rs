@@ -12,12 +12,12 @@ use super::rig::{Rig, read};
 async fn next(
     stream: &mut (impl futures_util::Stream<Item = reqwest::Result<bytes::Bytes>> + Unpin),
 ) -> String {
-    let chunk = tokio::time::timeout(Duration::from_secs(10), stream.next())
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
-    String::from_utf8(chunk.to_vec()).unwrap()
+    let mut event = Vec::new();
+    while !event.ends_with(b"\n\n") {
+        let chunk = tokio::time::timeout(Duration::from_secs(10), stream.next());
+        event.extend(chunk.await.unwrap().unwrap().unwrap());
+    }
+    String::from_utf8(event).unwrap()
 }
 
 fn data(event: &str) -> Value {

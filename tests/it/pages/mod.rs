@@ -18,7 +18,6 @@ async fn connected(app: &TestApp, email: &str) -> Person {
     let person = app.person(email).await;
     person.connect("github", "alice-dev").await;
     person.connect("hubspot", "4711").await;
-    person.connect("sentry", "alice@acme.example").await;
     person
 }
 

@@ -57,6 +57,28 @@ async fn health_says_who_must_reconnect_and_not_which_account() {
 }
 
 #[tokio::test]
+async fn background_work_is_seen() {
+    for_each_world(false, async |world| {
+        let app = world.app().await;
+        let ada = somebody(&app, "ada@example.test", Role::Admin).await;
+        until("both rounds end", async || {
+            let page = look(&ada, "/admin/system").await;
+            (page.text.matches("status ok\">Done").count() == 2).then_some(())
+        })
+        .await;
+        let other = world.app().await;
+        let ada = other.person("ada@example.test").await;
+        ada.sign_in().await;
+        until("a second process leaves the tidying to it", async || {
+            let page = look(&ada, "/admin/system").await;
+            page.text.contains("Another process does it").then_some(())
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn keys_turn_from_the_page() {
     for_each_world(false, async |world| {
         let app = world.app().await;

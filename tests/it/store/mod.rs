@@ -61,7 +61,10 @@ async fn several_processes_migrate_at_once() {
                 "6 approvals",
                 "7 review",
                 "8 untrusted",
-                "9 accounts"
+                "9 accounts",
+                "10 tracking",
+                "11 directories",
+                "12 failed_tools"
             ]
         );
         let tasks: Vec<_> = stores
