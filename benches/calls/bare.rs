@@ -1,8 +1,7 @@
 //! A server with nothing of ours: rmcp, one tool that makes the same upstream read, no token, no policy, no log.
 
-use std::process::{Child, Command};
+use std::process::Command;
 use std::sync::Arc;
-use std::time::Instant;
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ListToolsResult,
@@ -14,7 +13,7 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use rmcp::{ErrorData, ServerHandler};
 use serde_json::{Value, json};
 
-use super::load;
+use super::process::{Process, free_port};
 
 #[derive(Clone)]
 struct Bare {
@@ -97,41 +96,11 @@ pub(crate) async fn serve(upstream: &str) {
 }
 
 /// The bare server as a process of its own: this program again.
-pub(crate) struct Process {
-    child: Child,
-    pub(crate) url: String,
-    pub(crate) started_ms: f64,
-}
-
-impl Process {
-    pub(crate) async fn start(upstream: &str) -> Self {
-        let port = load::free_port().await;
-        let started = Instant::now();
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["bare-server", upstream])
-            .env("PORT", port.to_string())
-            .spawn()
-            .unwrap();
-        let started_ms = load::until_listening(&format!("127.0.0.1:{port}"), started).await;
-        Self {
-            child,
-            url: format!("http://127.0.0.1:{port}/mcp"),
-            started_ms,
-        }
-    }
-
-    pub(crate) fn cpu_us(&self) -> f64 {
-        load::cpu_us(self.child.id())
-    }
-
-    pub(crate) fn resident_mib(&self) -> f64 {
-        load::resident_mib(self.child.id())
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _gone = self.child.kill();
-        let _reaped = self.child.wait();
-    }
+pub(crate) async fn start(upstream: &str) -> Process {
+    let port = free_port().await;
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["bare-server", upstream])
+        .env("PORT", port.to_string());
+    Process::start(&mut command, port).await
 }

@@ -13,6 +13,8 @@
 mod bare;
 mod credentials;
 mod load;
+#[path = "../process.rs"]
+mod process;
 mod product;
 
 use std::time::Duration;
@@ -45,11 +47,12 @@ async fn run() {
         .unwrap_or(4);
     let round = Duration::from_secs(seconds);
     let upstream = load::upstream().await;
-    let bare = bare::Process::start(&upstream).await;
-    let product = product::Process::start(&upstream, PEOPLE).await;
+    let bare = bare::start(&upstream).await;
+    let product = product::Product::start(&upstream, PEOPLE).await;
+    let process = &product.process;
     println!(
         "start-up until the first answer: {:.1} ms (bare {:.1} ms)",
-        product.started_ms, bare.started_ms
+        process.started_ms, bare.started_ms
     );
 
     let call = |tool: &str| format!(r#"{{"name":"{tool}","arguments":{{"repo":"acme/site"}}"#);
@@ -61,7 +64,7 @@ async fn run() {
         &[String::new()],
     );
     let product_call = Load::new(
-        &product.url,
+        &process.url,
         "tools/call",
         &call("github_list_tree"),
         "github_list_tree",
@@ -71,7 +74,7 @@ async fn run() {
         let (mut plain, mut whole) = (Vec::new(), Vec::new());
         bare_call.run(connections, round / 2).await;
         product_call.run(connections, round / 2).await;
-        let before = (bare.cpu_us(), product.cpu_us());
+        let before = (bare.cpu_us(), process.cpu_us());
         for _ in 0..ROUNDS {
             plain.push(bare_call.run(connections, round).await);
             whole.push(product_call.run(connections, round).await);
@@ -81,7 +84,7 @@ async fn run() {
         };
         let (plain_cost, whole_cost) = (
             cost(bare.cpu_us() - before.0, &plain),
-            cost(product.cpu_us() - before.1, &whole),
+            cost(process.cpu_us() - before.1, &whole),
         );
         let (plain, whole) = (median(plain), median(whole));
         println!("tools/call, {connections} connections");
@@ -95,7 +98,7 @@ async fn run() {
         );
         println!("  processor time a call: bare {plain_cost:.0} µs, product {whole_cost:.0} µs");
     }
-    let list = Load::new(&product.url, "tools/list", "{", "", &product.tokens);
+    let list = Load::new(&process.url, "tools/list", "{", "", &product.tokens);
     list.run(32, round / 2).await;
     println!(
         "tools/list, 32 connections\n  product  {}",
@@ -103,7 +106,7 @@ async fn run() {
     );
     println!(
         "resident with {PEOPLE} connected people, all of whom called: {:.1} MiB (bare {:.1} MiB)",
-        product.resident_mib(),
+        process.resident_mib(),
         bare.resident_mib()
     );
     kinds(&product, &call("github_list_tree"), round).await;
@@ -112,10 +115,10 @@ async fn run() {
 }
 
 /// The same call with each kind of token, in turns.
-async fn kinds(product: &product::Process, call: &str, round: Duration) {
+async fn kinds(product: &product::Product, call: &str, round: Duration) {
     let tool = "github_list_tree";
     let loads = product.kinds.iter().map(|(name, tokens)| {
-        let load = Load::new(&product.url, "tools/call", call, tool, tokens);
+        let load = Load::new(&product.process.url, "tools/call", call, tool, tokens);
         (*name, load, Vec::new())
     });
     let mut loads: Vec<_> = loads.collect();

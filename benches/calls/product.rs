@@ -1,6 +1,5 @@
 //! The product as its operator runs it: `serve` on SQLite, a thousand people with a token and a connected account each.
 
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use secrecy::ExposeSecret as _;
@@ -14,76 +13,38 @@ use workbench_mcp::config::Config;
 use workbench_mcp::ids::{CallId, UserId};
 
 use super::credentials::{self, Issuer};
-use super::load;
+use super::process::Process;
 
 /// People who call with each of the three kinds of token, where these are compared: so many that nobody meets the limit of
 /// an account.
 const COMPARED: usize = 1_000;
 
-/// The real binary, serving.
-pub(crate) struct Process {
-    child: Child,
+/// The real binary, serving, and who may call it.
+pub(crate) struct Product {
+    pub(crate) process: Process,
     _data: tempfile::TempDir,
-    pub(crate) url: String,
     pub(crate) tokens: Vec<String>,
     /// The same call with each kind of token: its name, and the tokens.
     pub(crate) kinds: Vec<(&'static str, Vec<String>)>,
-    pub(crate) started_ms: f64,
 }
 
-impl Process {
+impl Product {
     pub(crate) async fn start(upstream: &str, people: usize) -> Self {
         let data = tempfile::tempdir().unwrap();
-        let port = load::free_port().await;
         let issuer = Issuer::start().await;
         let settings = [
-            ("WORKBENCH_LISTEN", format!("127.0.0.1:{port}")),
             ("WORKBENCH_DATA_DIR", data.path().display().to_string()),
             ("WORKBENCH_PROVIDER_GITHUB_API_URL", upstream.to_owned()),
             ("WORKBENCH_LOG", "warn".to_owned()),
             ("WORKBENCH_ISSUER", issuer.url.clone()),
         ];
         let (tokens, kinds) = people_with_accounts(&settings, people, &issuer).await;
-        let started = Instant::now();
-        let child = Command::new(env!("CARGO_BIN_EXE_workbench-mcp"))
-            .arg("serve")
-            .envs(settings)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let started_ms = load::until_listening(&format!("127.0.0.1:{port}"), started).await;
-        // The port is open before the product is built; the first answer is what a client waits for.
-        let ready = reqwest::Client::builder().no_proxy().build().unwrap();
-        let ready = ready
-            .get(format!("http://127.0.0.1:{port}/readyz"))
-            .send()
-            .await
-            .unwrap();
-        assert!(ready.status().is_success());
-        let started_ms = started_ms.max(started.elapsed().as_secs_f64() * 1e3);
         Self {
-            child,
+            process: Process::serve(&settings).await,
             _data: data,
-            url: format!("http://127.0.0.1:{port}/mcp"),
             tokens,
             kinds,
-            started_ms,
         }
-    }
-
-    pub(crate) fn cpu_us(&self) -> f64 {
-        load::cpu_us(self.child.id())
-    }
-
-    pub(crate) fn resident_mib(&self) -> f64 {
-        load::resident_mib(self.child.id())
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _gone = self.child.kill();
-        let _reaped = self.child.wait();
     }
 }
 
