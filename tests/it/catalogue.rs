@@ -51,14 +51,17 @@ const VERBS: &[&str] = &[
 const TOOL_TOKENS: usize = 260;
 
 /// Tools that may be larger. Most take a list of steps of several kinds, each with fields of its own: one call is then one
-/// change, which five tools could not be. An event, and a search of every kind of file, have as many fields.
+/// change, which five tools could not be. An event, a search of every kind of file, and a window of a calendar in somebody's
+/// time zone, have as many fields.
 const STEPS: &[&str] = &[
     "google_edit_doc",
     "google_edit_slides",
+    "google_find_availability",
     "google_search_files",
     "google_share_file",
     "google_write_file",
     "google_write_sheet",
+    "m365_list_events",
     "m365_save_event",
     "m365_search_mail",
     "m365_share_file",
