@@ -311,6 +311,8 @@ pub struct Directory {
     pub admin_refusals: &'static [&'static str],
     /// Accounts of people that belong to no organization: what to call them, and the scopes they cannot consent to.
     pub personal: Option<(&'static str, &'static [&'static str])>,
+    /// The word of `tenants` with which nobody else can sign in.
+    pub personal_tenant: Option<&'static str>,
 }
 
 /// One scope and why we ask for it.

@@ -4,11 +4,14 @@
 use jiff::civil;
 use jiff::tz::{Offset, TimeZone};
 use time::{Date, OffsetDateTime, PrimitiveDateTime, UtcOffset};
-use windows_timezones::WindowsTimezone;
+use windows_timezones::{WindowsTimezone, WindowsTimezone as W};
 
 use super::Timestamp;
 use super::error::ToolError;
 use super::text;
+
+/// How far ahead two zones must agree to count as the same, in hours.
+const AGREE_H: i64 = 3 * 366 * 24;
 
 /// Where clocks show the same.
 #[derive(Clone, Debug)]
@@ -36,6 +39,32 @@ impl Zone {
                 text::clip(&text::printable(name.trim()), 60)
             ))
         })
+    }
+
+    /// What Windows calls the zone of this name: the one that has its place (`America/New_York` is `Eastern Standard
+    /// Time`), else one whose clocks show the same from `at` on (`Europe/Zurich` is `W. Europe Standard Time`), of the same
+    /// continent if there is one. `None` when Windows has none such, or nobody knows the name.
+    pub fn windows(name: &str, at: Timestamp) -> Option<&'static str> {
+        let name = name.trim();
+        if let Ok(known) = name.parse::<WindowsTimezone>() {
+            return Some(known.name());
+        }
+        let zone = TimeZone::get(name).ok()?;
+        let own = zone.iana_name().unwrap_or(name);
+        if let Some(same) = WINDOWS.iter().find(|windows| windows.tzdb_id() == own) {
+            return Some(same.name());
+        }
+        let from = jiff::Timestamp::from_microsecond(at.micros()).ok()?;
+        let wanted = offsets(&zone, from);
+        let agrees = |windows: &&WindowsTimezone| {
+            TimeZone::get(windows.tzdb_id()).is_ok_and(|other| offsets(&other, from) == wanted)
+        };
+        let continent = |name: &str| name.split_once('/').map(|(first, _)| first.to_owned());
+        WINDOWS
+            .iter()
+            .filter(agrees)
+            .min_by_key(|windows| continent(windows.tzdb_id()) != continent(own))
+            .map(|windows| windows.name())
     }
 
     /// One whose clocks are never changed.
@@ -89,6 +118,162 @@ impl Zone {
         ))
     }
 }
+
+/// How far ahead of UTC the zone is from then on, and each time that this changes.
+fn offsets(zone: &TimeZone, from: jiff::Timestamp) -> Vec<(jiff::Timestamp, Offset)> {
+    let until = from
+        .checked_add(jiff::SignedDuration::from_hours(AGREE_H))
+        .unwrap_or(jiff::Timestamp::MAX);
+    let changes = zone.following(from);
+    let changes = changes.take_while(|change| change.timestamp() < until);
+    let mut all = vec![(from, zone.to_offset(from))];
+    all.extend(changes.map(|change| (change.timestamp(), change.offset())));
+    all.dedup_by_key(|(_, offset)| *offset);
+    all
+}
+
+/// All zones of Windows, from west to east, as the crate has them; it has no list itself.
+const WINDOWS: [WindowsTimezone; 139] = [
+    W::DatelineStandardTime,
+    W::UtcMinus11,
+    W::AleutianStandardTime,
+    W::HawaiianStandardTime,
+    W::MarquesasStandardTime,
+    W::AlaskanStandardTime,
+    W::UtcMinus09,
+    W::PacificStandardTimeMexico,
+    W::UtcMinus08,
+    W::PacificStandardTime,
+    W::UsMountainStandardTime,
+    W::MountainStandardTimeMexico,
+    W::MountainStandardTime,
+    W::YukonStandardTime,
+    W::CentralAmericaStandardTime,
+    W::CentralStandardTime,
+    W::EasterIslandStandardTime,
+    W::CentralStandardTimeMexico,
+    W::CanadaCentralStandardTime,
+    W::SaPacificStandardTime,
+    W::EasternStandardTimeMexico,
+    W::EasternStandardTime,
+    W::HaitiStandardTime,
+    W::CubaStandardTime,
+    W::UsEasternStandardTime,
+    W::TurksAndCaicosStandardTime,
+    W::ParaguayStandardTime,
+    W::AtlanticStandardTime,
+    W::VenezuelaStandardTime,
+    W::CentralBrazilianStandardTime,
+    W::SaWesternStandardTime,
+    W::PacificSaStandardTime,
+    W::NewfoundlandStandardTime,
+    W::TocantinsStandardTime,
+    W::ESouthAmericaStandardTime,
+    W::SaEasternStandardTime,
+    W::ArgentinaStandardTime,
+    W::GreenlandStandardTime,
+    W::MontevideoStandardTime,
+    W::MagallanesStandardTime,
+    W::SaintPierreStandardTime,
+    W::BahiaStandardTime,
+    W::UtcMinus02,
+    W::AzoresStandardTime,
+    W::CapeVerdeStandardTime,
+    W::Utc,
+    W::GmtStandardTime,
+    W::GreenwichStandardTime,
+    W::SaoTomeStandardTime,
+    W::MoroccoStandardTime,
+    W::WEuropeStandardTime,
+    W::CentralEuropeStandardTime,
+    W::RomanceStandardTime,
+    W::CentralEuropeanStandardTime,
+    W::WCentralAfricaStandardTime,
+    W::JordanStandardTime,
+    W::GtbStandardTime,
+    W::MiddleEastStandardTime,
+    W::EgyptStandardTime,
+    W::EEuropeStandardTime,
+    W::SyriaStandardTime,
+    W::WestBankStandardTime,
+    W::SouthAfricaStandardTime,
+    W::FleStandardTime,
+    W::IsraelStandardTime,
+    W::SouthSudanStandardTime,
+    W::KaliningradStandardTime,
+    W::SudanStandardTime,
+    W::LibyaStandardTime,
+    W::NamibiaStandardTime,
+    W::ArabicStandardTime,
+    W::TurkeyStandardTime,
+    W::ArabStandardTime,
+    W::BelarusStandardTime,
+    W::RussianStandardTime,
+    W::EAfricaStandardTime,
+    W::IranStandardTime,
+    W::ArabianStandardTime,
+    W::AstrakhanStandardTime,
+    W::AzerbaijanStandardTime,
+    W::RussiaTimeZone3,
+    W::MauritiusStandardTime,
+    W::SaratovStandardTime,
+    W::GeorgianStandardTime,
+    W::VolgogradStandardTime,
+    W::CaucasusStandardTime,
+    W::AfghanistanStandardTime,
+    W::WestAsiaStandardTime,
+    W::EkaterinburgStandardTime,
+    W::PakistanStandardTime,
+    W::QyzylordaStandardTime,
+    W::IndiaStandardTime,
+    W::SriLankaStandardTime,
+    W::NepalStandardTime,
+    W::CentralAsiaStandardTime,
+    W::BangladeshStandardTime,
+    W::OmskStandardTime,
+    W::MyanmarStandardTime,
+    W::SeAsiaStandardTime,
+    W::AltaiStandardTime,
+    W::WMongoliaStandardTime,
+    W::NorthAsiaStandardTime,
+    W::NCentralAsiaStandardTime,
+    W::TomskStandardTime,
+    W::ChinaStandardTime,
+    W::NorthAsiaEastStandardTime,
+    W::SingaporeStandardTime,
+    W::WAustraliaStandardTime,
+    W::TaipeiStandardTime,
+    W::UlaanbaatarStandardTime,
+    W::AusCentralWStandardTime,
+    W::TransbaikalStandardTime,
+    W::TokyoStandardTime,
+    W::NorthKoreaStandardTime,
+    W::KoreaStandardTime,
+    W::YakutskStandardTime,
+    W::CenAustraliaStandardTime,
+    W::AusCentralStandardTime,
+    W::EAustraliaStandardTime,
+    W::AusEasternStandardTime,
+    W::WestPacificStandardTime,
+    W::TasmaniaStandardTime,
+    W::VladivostokStandardTime,
+    W::LordHoweStandardTime,
+    W::BougainvilleStandardTime,
+    W::RussiaTimeZone10,
+    W::MagadanStandardTime,
+    W::NorfolkStandardTime,
+    W::SakhalinStandardTime,
+    W::CentralPacificStandardTime,
+    W::RussiaTimeZone11,
+    W::NewZealandStandardTime,
+    W::UtcPlus12,
+    W::FijiStandardTime,
+    W::ChathamIslandsStandardTime,
+    W::UtcPlus13,
+    W::TongaStandardTime,
+    W::SamoaStandardTime,
+    W::LineIslandsStandardTime,
+];
 
 #[cfg(test)]
 mod tests {
@@ -148,6 +333,28 @@ mod tests {
         let noon = datetime!(2026-07-20 12:00);
         assert_eq!(zone.instant(noon).rfc3339(), "2026-07-20T15:30:00Z");
         assert_eq!(zone.day(zone.instant(noon)), noon.date());
+    }
+
+    #[test]
+    fn windows_has_names_for_nearly_all() {
+        let at = Timestamp::parse_rfc3339("2026-11-20T12:00:00Z").unwrap();
+        for (name, expected) in [
+            ("Pacific Standard Time", Some("Pacific Standard Time")),
+            ("UTC", Some("UTC")),
+            ("Europe/Berlin", Some("W. Europe Standard Time")),
+            ("europe/zurich", Some("W. Europe Standard Time")),
+            ("Europe/Rome", Some("W. Europe Standard Time")),
+            ("Europe/Madrid", Some("W. Europe Standard Time")),
+            ("America/New_York", Some("Eastern Standard Time")),
+            ("Asia/Kolkata", Some("India Standard Time")),
+            ("Antarctica/Troll", None),
+            ("Mars/Olympus", None),
+        ] {
+            assert_eq!(Zone::windows(name, at), expected, "{name}");
+        }
+        for windows in WINDOWS {
+            assert!(Zone::named(windows.name()).is_some(), "{windows}");
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What comes back from a provider: successes with their headers, refusals as a provider's own rules look at them.
 
 use http::HeaderMap;
-use http::header::RETRY_AFTER;
+use http::header::{DATE, RETRY_AFTER};
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 use url::Url;
 
 use crate::kit::error::ProviderError;
@@ -35,9 +37,15 @@ impl Failure<'_> {
         text::clip(&text::scrub(said), 300)
     }
 
-    /// Seconds of `Retry-After` (RFC 9110 §10.2.3, the seconds form).
+    /// Seconds of `Retry-After` (RFC 9110 §10.2.3). A date counts from the answer's own `Date`, so that clocks may differ.
     pub fn retry_after_s(&self) -> Option<u64> {
-        self.header(RETRY_AFTER.as_str())?.trim().parse().ok()
+        let said = self.header(RETRY_AFTER.as_str())?.trim();
+        let date = |text: &str| OffsetDateTime::parse(text, &Rfc2822).ok();
+        said.parse().ok().or_else(|| {
+            let now = self.header(DATE.as_str()).and_then(date);
+            let left = date(said)? - now.unwrap_or_else(OffsetDateTime::now_utc);
+            Some(u64::try_from(left.whole_seconds()).unwrap_or(0))
+        })
     }
 
     /// What the status alone says.
@@ -103,5 +111,38 @@ impl<T> Answer<T> {
         url.query_pairs()
             .find(|(name, _)| name == parameter)
             .map(|(_, value)| value.into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_wait_is_told_in_seconds_or_as_a_date() {
+        let today = Some("Fri, 20 Nov 2026 12:00:00 GMT");
+        for (said, date, expected) in [
+            ("120", None, Some(120)),
+            (" 5 ", today, Some(5)),
+            ("Fri, 20 Nov 2026 12:01:30 GMT", today, Some(90)),
+            ("Fri, 20 Nov 2026 11:00:00 GMT", today, Some(0)),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", None, Some(0)),
+            ("soon", today, None),
+            ("-3", today, None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(said));
+            if let Some(date) = date {
+                headers.insert(DATE, HeaderValue::from_static(date));
+            }
+            let failure = Failure {
+                status: 429,
+                headers: &headers,
+                body: &Value::Null,
+            };
+            assert_eq!(failure.retry_after_s(), expected, "{said}");
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, html};
 
+use super::limits;
+
 /// The HTML of a Markdown text: a fragment. Nothing of it is taken as HTML (tags are shown as text), links go to web and
 /// mail addresses only, pictures become their description, and a line break stays a line break, as writers of messages
 /// expect.
@@ -55,6 +57,19 @@ pub(super) fn allowed(address: &str) -> bool {
     })
 }
 
+/// Whether a link to there is kept: it may go there, and the address fits into the bytes that are `left` for all of them.
+/// A file names an address once and may use it as often as it likes.
+pub(super) fn linked(address: &str, left: &mut usize) -> bool {
+    if !allowed(address) || address.len() > limits::ADDRESS_BYTES {
+        return false;
+    }
+    let Some(rest) = left.checked_sub(address.len()) else {
+        return false;
+    };
+    *left = rest;
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +110,24 @@ mod tests {
         ] {
             assert_eq!(html_of_markdown(markdown), expected, "{markdown}");
         }
+    }
+
+    #[test]
+    fn links_are_kept_as_far_as_there_is_room() {
+        let long = format!("https://x.example/{}", "x".repeat(limits::ADDRESS_BYTES));
+        let mut left = 40;
+        for (address, kept) in [
+            ("javascript:alert(1)", false),
+            (long.as_str(), false),
+            ("https://x.example", true),
+            ("https://x.example", true),
+            ("https://x.example", false),
+            ("http://", false),
+            ("mailto:", false),
+        ] {
+            assert_eq!(linked(address, &mut left), kept, "{address} {left}");
+        }
+        assert_eq!(left, 6);
     }
 
     /// The elements that may come out, with their attributes.

@@ -36,6 +36,13 @@ pub(super) const CELLS: usize = 200_000;
 /// What one part may refer to: a document has some thousand links.
 pub(super) const RELATIONS: usize = 100_000;
 
+/// The longest address or name that a part refers to: Office follows some 2,000 characters, mail gateways make links of
+/// some thousand. One may be used in many places.
+pub(super) const ADDRESS_BYTES: usize = 8 << 10;
+
+/// The addresses of all links of a document or slide, in bytes: as much as its text may take.
+pub(super) const ADDRESSES_BYTES: usize = OUTPUT_CHARS * 4;
+
 /// Bytes of shared strings of a workbook kept in memory, as text.
 pub(super) const SHARED_STRINGS_BYTES: usize = 64 << 20;
 

@@ -184,4 +184,6 @@ impl From<DocumentError> for ToolError {
 }
 
 #[cfg(test)]
+mod office_tests;
+#[cfg(test)]
 mod tests;

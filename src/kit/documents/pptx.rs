@@ -11,11 +11,14 @@ use super::{DocumentError, Extracted, convert, limits, paging};
 /// What people call it, in errors.
 const NAME: &str = "PowerPoint presentation";
 
+/// What the main part is called by most programs.
 const DECK: &str = "ppt/presentation.xml";
 
 pub(super) fn read(bytes: &[u8], work: &Work) -> Result<Extracted, DocumentError> {
     let mut package = Package::open(bytes, NAME, work)?;
-    let slides = slides(&mut package)?;
+    let main = package.main(DECK)?;
+    let links = package.relations(&main)?;
+    let slides = slides(&mut package, &main, &links)?;
     let total = u32::try_from(slides.len()).unwrap_or(limits::PAGES);
     let mut pages = paging::Pages::new(work, total)?;
     let mut notes = Vec::new();
@@ -58,16 +61,19 @@ pub(super) fn read(bytes: &[u8], work: &Work) -> Result<Extracted, DocumentError
     }
     let mut read = pages.finish("slide");
     read.notes.extend(notes.into_iter().take(20));
-    if package.has("ppt/vbaProject.bin") {
+    if package.has(&package.related(&links, "vbaProject", "ppt/vbaProject.bin")) {
         read.notes.push("its macros are not read".to_owned());
     }
     Ok(read)
 }
 
 /// The slides in their order.
-fn slides(package: &mut Package<'_>) -> Result<Vec<String>, DocumentError> {
-    let relations = package.relations(DECK)?;
-    let Some(mut xml) = package.xml(DECK)? else {
+fn slides(
+    package: &mut Package<'_>,
+    main: &str,
+    relations: &HashMap<String, Relation>,
+) -> Result<Vec<String>, DocumentError> {
+    let Some(mut xml) = package.xml(main)? else {
         return Err(package.missing());
     };
     let mut slides = Vec::new();
@@ -124,6 +130,8 @@ fn role(tag: &Tag<'_>) -> Role {
 /// Reads the shapes of a slide or of its notes.
 struct Shapes<'a> {
     links: &'a HashMap<String, Relation>,
+    /// How many bytes of addresses there may still be.
+    addresses: usize,
     role: Role,
     level: usize,
     bullet: Option<bool>,
@@ -135,6 +143,8 @@ struct Shapes<'a> {
     cell: Option<Vec<String>>,
     row: Vec<String>,
     rows: Vec<Vec<String>>,
+    /// Cells and rows of tables so far.
+    cells: usize,
     slide: Slide,
     out: Markdown,
 }
@@ -150,6 +160,7 @@ fn slide(
     };
     let mut shapes = Shapes {
         links,
+        addresses: limits::ADDRESSES_BYTES,
         role: Role::Box,
         level: 0,
         bullet: None,
@@ -159,6 +170,7 @@ fn slide(
         cell: None,
         row: Vec::new(),
         rows: Vec::new(),
+        cells: 0,
         slide: Slide::default(),
         out: Markdown::new(),
     };
@@ -241,7 +253,7 @@ impl Shapes<'_> {
                     .get_prefixed("id")
                     .and_then(|id| self.links.get(&id))
                     .map(|link| link.target.clone())
-                    .filter(|address| convert::allowed(address));
+                    .filter(|address| convert::linked(address, &mut self.addresses));
                 if let Some((_, link)) = &mut self.run {
                     *link = address;
                 }
@@ -269,11 +281,15 @@ impl Shapes<'_> {
             "p" => self.paragraph(),
             "tc" => {
                 let cell = self.cell.take().unwrap_or_default();
-                self.row.push(cell.join("\n"));
+                if self.has_room() {
+                    self.row.push(cell.join("\n"));
+                }
             }
             "tr" => {
                 let row = std::mem::take(&mut self.row);
-                self.rows.push(row);
+                if self.has_room() {
+                    self.rows.push(row);
+                }
             }
             "tbl" => {
                 let rows = std::mem::take(&mut self.rows);
@@ -283,6 +299,12 @@ impl Shapes<'_> {
             "txBody" if self.cell.is_none() => self.out.block(),
             _ => {}
         }
+    }
+
+    /// Whether one more cell or row is kept: empty ones take more room here than in the file.
+    const fn has_room(&mut self) -> bool {
+        self.cells = self.cells.saturating_add(1);
+        self.cells <= limits::CELLS
     }
 
     fn paragraph(&mut self) {

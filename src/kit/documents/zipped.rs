@@ -33,6 +33,8 @@ pub(super) struct Package<'a> {
     meter: Rc<Meter>,
     format: &'static str,
     work: &'a Work,
+    /// The size of the file.
+    bytes: u64,
 }
 
 /// Where a part refers to.
@@ -79,6 +81,7 @@ impl<'a> Package<'a> {
             meter: Rc::default(),
             format,
             work,
+            bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
         })
     }
 
@@ -116,7 +119,8 @@ impl<'a> Package<'a> {
             }
         };
         let metered = Metered {
-            packed: file.compressed_size(),
+            // What the file says of a part may be more than there is of the file.
+            packed: file.compressed_size().min(self.bytes),
             inner: file,
             here: 0,
             meter: Rc::clone(&meter),
@@ -129,7 +133,29 @@ impl<'a> Package<'a> {
         )))
     }
 
-    /// What a part refers to, by the identifiers it uses.
+    /// The part that the package is about, as the package itself says (ECMA-376 Part 2, the relation of the kind
+    /// `officeDocument`), or the one of the usual name.
+    pub(super) fn main(&mut self, usual: &str) -> Result<String, DocumentError> {
+        let relations = self.relations("")?;
+        Ok(self.related(&relations, "officeDocument", usual))
+    }
+
+    /// The part of this kind that is referred to, or the one of the usual name.
+    pub(super) fn related(
+        &self,
+        relations: &HashMap<String, Relation>,
+        kind: &str,
+        usual: &str,
+    ) -> String {
+        relations
+            .iter()
+            .filter(|(_, to)| to.kind == kind && self.has(&to.target))
+            // Of several always the same.
+            .min_by_key(|(id, _)| *id)
+            .map_or_else(|| usual.to_owned(), |(_, to)| to.target.clone())
+    }
+
+    /// What a part refers to, by the identifiers it uses; of the package itself for a part without a name.
     pub(super) fn relations(
         &mut self,
         part: &str,
@@ -153,6 +179,9 @@ impl<'a> Package<'a> {
                     };
                     if relations.len() >= limits::RELATIONS {
                         return Ok(relations);
+                    }
+                    if target.len() > limits::ADDRESS_BYTES {
+                        continue;
                     }
                     let kind = tag.get("Type").unwrap_or_default();
                     let outside = tag.get("TargetMode").as_deref() == Some("External");

@@ -1,5 +1,7 @@
 //! Composing a message (RFC 5322, MIME).
 
+use std::collections::HashSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mail_builder::headers::Header as _;
@@ -114,13 +116,16 @@ impl Outgoing {
 
     /// The old references and the message that is answered, each once.
     fn thread(&self) -> Vec<String> {
-        let mut thread: Vec<String> = Vec::new();
         let all = self.references.iter().chain(&self.in_reply_to);
-        for id in all.map(|id| bare(id)).filter(|id| !id.is_empty()) {
-            // One that comes again stands where it came last.
-            thread.retain(|known| known != id);
-            thread.push(id.to_owned());
-        }
+        // One that comes again stands where it came last. A stranger's message may name a million.
+        let mut known: HashSet<&str> = HashSet::new();
+        let mut thread: Vec<String> = all
+            .rev()
+            .map(|id| bare(id))
+            .filter(|id| !id.is_empty() && known.insert(id))
+            .map(ToOwned::to_owned)
+            .collect();
+        thread.reverse();
         if thread.len() > REFERENCES {
             thread.drain(1..=thread.len() - REFERENCES);
         }
@@ -342,6 +347,17 @@ mod tests {
             references[REFERENCES - 2..],
             ["m99@x.example", "m50@x.example"]
         );
+    }
+
+    #[test]
+    fn a_stranger_may_name_very_many_messages() {
+        let many = Outgoing {
+            references: (0..300_000).map(|at| format!("m{at}@x.example")).collect(),
+            ..message()
+        };
+        let thread = many.thread();
+        assert_eq!(thread.len(), REFERENCES);
+        assert_eq!(thread[REFERENCES - 1], "m299999@x.example");
     }
 
     #[test]

@@ -93,37 +93,41 @@ const SENT: [&str; 24] = [
     "发送时间",
     "送信日時",
 ];
-const ABOUT: [&str; 31] = [
+const TO: [&str; 16] = [
     "to",
-    "subject",
     "cc",
     "an",
-    "betreff",
     "à",
-    "objet",
     "para",
-    "asunto",
     "a",
+    "aan",
+    "till",
+    "til",
+    "do",
+    "vastaanottaja",
+    "кому",
+    "kime",
+    "címzett",
+    "收件人",
+    "宛先",
+];
+const SUBJECT: [&str; 17] = [
+    "subject",
+    "betreff",
+    "objet",
+    "asunto",
     "oggetto",
     "assunto",
-    "aan",
     "onderwerp",
-    "till",
     "ämne",
-    "til",
     "emne",
-    "do",
     "temat",
     "předmět",
-    "vastaanottaja",
     "aihe",
-    "кому",
     "тема",
-    "kime",
     "konu",
-    "收件人",
+    "tárgy",
     "主题",
-    "宛先",
     "件名",
 ];
 
@@ -145,19 +149,78 @@ const ORIGINAL: [&str; 14] = [
     "alkuperäinen viesti",
 ];
 
+/// What stands between dashes above a message that is passed on, in mail programs of several languages, lowercase.
+const FORWARDED: [&str; 31] = [
+    "forwarded message",
+    "forwarded mail",
+    "weitergeleitete nachricht",
+    "message transféré",
+    "message réexpédié",
+    "mensaje reenviado",
+    "messaggio inoltrato",
+    "mensagem encaminhada",
+    "mensagem reencaminhada",
+    "doorgestuurd bericht",
+    "vidarebefordrat meddelande",
+    "videresendt meddelelse",
+    "videresendt besked",
+    "videresendt melding",
+    "välitetty viesti",
+    "edelleenlähetetty viesti",
+    "przekazana wiadomość",
+    "wiadomość przekazana dalej",
+    "treść przekazanej wiadomości",
+    "přeposlaná zpráva",
+    "preposlaná správa",
+    "továbbított üzenet",
+    "mesaj redirecționat",
+    "i\u{307}letilen ileti",
+    "yönlendirilmiş ileti",
+    "пересылаемое сообщение",
+    "перенаправленное сообщение",
+    "προωθημένο μήνυμα",
+    "转发的消息",
+    "転送メッセージ",
+    "전달된 메시지",
+];
+
+/// The same of programs that write a sentence instead, without its colon.
+const BEGIN_FORWARDED: [&str; 13] = [
+    "begin forwarded message",
+    "anfang der weitergeleiteten nachricht",
+    "début du message réexpédié",
+    "début du message transféré",
+    "inicio del mensaje reenviado",
+    "inizio messaggio inoltrato",
+    "início da mensagem encaminhada",
+    "início da mensagem reencaminhada",
+    "begin doorgestuurd bericht",
+    "vidarebefordrat brev",
+    "start på videresendt besked",
+    "początek przekazywanej wiadomości",
+    "начало переадресованного сообщения",
+];
+
 /// How many lines the sentence above a quotation may be broken into.
 const SENTENCE_LINES: usize = 4;
 
 /// The new text of a message without the quoted history below it, and whether some was cut. Answers between quoted lines
-/// keep what they answer; a message that is nothing but history (a forwarded one) is left as it is.
+/// keep what they answer; a message that is nothing but history is left as it is. What follows a line that says that a
+/// message is forwarded is what the sender wants read, and stays. Outlook puts no such line above it: without one, what it
+/// forwards looks like what it answers, is left out, and this says so.
 pub fn without_history(text: &str) -> (String, bool) {
     let text = text.trim();
     let text_without_div = before_quote_div(text);
     let lines: Vec<&str> = text_without_div.lines().collect();
     let shape = Shape::of(&lines);
-    let at = (0..lines.len())
-        .find(|at| begins_history(&lines, *at, &shape))
-        .unwrap_or_else(|| quoted_tail(&lines));
+    let forward = lines.iter().position(|line| is_forward(line));
+    let history =
+        (0..forward.unwrap_or(lines.len())).find(|at| begins_history(&lines, *at, &shape));
+    let at = match (history, forward) {
+        (Some(at), _) => at,
+        (None, Some(_)) => return (text.to_owned(), false),
+        (None, None) => quoted_tail(&lines),
+    };
     let kept = lines[..at].join("\n");
     // A line of underscores belongs to the block below it.
     let kept = kept.trim_end_matches(|c: char| c.is_whitespace() || c == '_');
@@ -167,7 +230,8 @@ pub fn without_history(text: &str) -> (String, bool) {
     (kept.to_owned(), true)
 }
 
-/// The HTML before the element that Gmail, Yahoo and Outlook put the history into.
+/// The HTML before the element that Gmail, Yahoo and Outlook put the history into; all of it when that is a forwarded
+/// message.
 fn before_quote_div(text: &str) -> &str {
     [
         "class=\"gmail_quote",
@@ -179,8 +243,18 @@ fn before_quote_div(text: &str) -> &str {
     .iter()
     .filter_map(|mark| text.find(mark))
     .min()
+    .filter(|at| !begins_forward(&text[*at..]))
     .and_then(|at| text[..at].rfind('<'))
     .map_or(text, |at| text[..at].trim_end())
+}
+
+/// Whether the first words of an element say that a message is forwarded. The text begins inside its tag.
+fn begins_forward(text: &str) -> bool {
+    text.split('>')
+        .skip(1)
+        .map(|part| part.split('<').next().unwrap_or_default().trim())
+        .find(|words| !words.is_empty())
+        .is_some_and(is_forward)
 }
 
 fn begins_history(lines: &[&str], at: usize, shape: &Shape) -> bool {
@@ -195,14 +269,27 @@ fn begins_history(lines: &[&str], at: usize, shape: &Shape) -> bool {
 
 /// `-----Original Message-----`
 fn is_original(line: &str) -> bool {
-    let Some(inner) = line
-        .strip_prefix("--")
-        .and_then(|rest| rest.strip_suffix("--"))
-    else {
-        return false;
+    between_dashes(line, "--", '-').is_some_and(|words| ORIGINAL.contains(&&*words))
+}
+
+/// `---------- Forwarded message ---------`, `Begin forwarded message:`
+fn is_forward(line: &str) -> bool {
+    let line = line.trim().trim_matches(['*', '_']);
+    let begins = || {
+        let words = line.strip_suffix([':', '：'])?.trim_end().to_lowercase();
+        Some(BEGIN_FORWARDED.contains(&&*words))
     };
-    let words = inner.trim_matches(['-', ' ']).to_lowercase();
-    ORIGINAL.contains(&&*words.replace('’', "'"))
+    between_dashes(line, "--", '-')
+        .or_else(|| between_dashes(line, "==", '='))
+        .is_some_and(|words| FORWARDED.contains(&&*words))
+        || begins().unwrap_or(false)
+}
+
+/// What stands between at least two dashes on each side, lowercase.
+fn between_dashes(line: &str, two: &str, dash: char) -> Option<String> {
+    let inner = line.strip_prefix(two)?.strip_suffix(two)?;
+    let words = inner.trim_matches([dash, ' ', '\u{a0}']).to_lowercase();
+    Some(words.replace('’', "'"))
 }
 
 /// The word before the colon of a field, without marks.
@@ -211,20 +298,31 @@ fn field(line: &str) -> Option<String> {
     Some(word.trim_matches(['*', ' ', '_', '\u{a0}']).to_lowercase())
 }
 
-/// Outlook's block: who, and in the lines below it when, and whom or what.
+/// Outlook's block: who, and in the lines below it when, and whom or what. Without a subject one of them has an address: a
+/// booking has a from, a to and a date as well.
 fn is_block(lines: &[&str], at: usize) -> bool {
     let starts = field(lines[at]).is_some_and(|word| FROM.contains(&&*word));
     if !starts {
         return false;
     }
-    let fields: Vec<String> = lines[at + 1..]
+    let below: Vec<(&str, String)> = lines[at + 1..]
         .iter()
         .filter(|line| !line.trim().is_empty())
         .take(6)
-        .map_while(|line| field(line))
+        .map_while(|line| Some((*line, field(line)?)))
         .collect();
-    fields.iter().any(|word| SENT.contains(&&**word))
-        && fields.iter().any(|word| ABOUT.contains(&&**word))
+    let has = |words: &[&str]| below.iter().any(|(_, word)| words.contains(&&**word));
+    let mut all = below.iter().map(|(line, _)| *line).chain([lines[at]]);
+    has(&SENT) && (has(&SUBJECT) || has(&TO) && all.any(has_address))
+}
+
+/// Whether a mail address is in the line: an `@` inside a word.
+fn has_address(line: &str) -> bool {
+    line.split_whitespace().any(|word| {
+        word.split_once('@').is_some_and(|(local, domain)| {
+            local.ends_with(char::is_alphanumeric) && domain.starts_with(char::is_alphanumeric)
+        })
+    })
 }
 
 /// Where the text goes on after "On … wrote:", which may be broken into lines.
@@ -391,6 +489,23 @@ mod tests {
                 "Nouveau.\n\nDe : Ada\nEnvoyé : lundi\nÀ : Bob\nObjet : x\n\nVieux.",
                 "Nouveau.",
             ),
+            (
+                "New.\n\nFrom: Ada <ada@x.example>\nSent: Monday\nTo: Bob\n\nOld.",
+                "New.",
+            ),
+            (
+                "Új.\n\nFeladó: Ada\nElküldve: hétfő\nCímzett: Bob\nTárgy: x\n\nRégi.",
+                "Új.",
+            ),
+            // A forwarded message in what is answered, and Outlook's forward, which looks like an answer.
+            (
+                "Thanks.\n\nOn Mon, Nov 16, 2026 Ada <ada@x.example> wrote:\n\nFYI\n\n---------- Forwarded message ---------\nFrom: Bob",
+                "Thanks.",
+            ),
+            (
+                "FYI\n\nFrom: Ada <ada@x.example>\nSent: Monday\nTo: Bob\nSubject: x\n\nContent",
+                "FYI",
+            ),
             ("New.\n> old\n>\n> older\n", "New."),
             (
                 "<p>New</p><div class=\"gmail_quote\"><div>On … wrote:</div></div>",
@@ -409,7 +524,15 @@ mod tests {
             "From: here to there\nit is far.",
             "> only a quotation",
             "On Mon, Nov 16, 2026 Ada <ada@x.example> wrote:\n> No?\n\nYes, I answer below.\n> Really?\nReally.",
-            "FYI\n\n---------- Forwarded message ---------\nFrom Ada",
+            "FYI\n\n---------- Forwarded message ---------\nFrom: Ada <a@x.example>\nDate: Mon, Nov 16, 2026\nSubject: x\nTo: <b@x.example>\n\nContent",
+            "---------- Forwarded message ---------\nFrom: Ada <a@x.example>\nDate: Monday\nSubject: x\nTo: <b@x.example>\n\nContent\n\nOn Sun, Nov 15, 2026 Bob <b@x.example> wrote:\n> quoted",
+            "Zur Info\n\n-------- Weitergeleitete Nachricht --------\nBetreff: x\nDatum: Montag\nVon: Ada <a@x.example>\nAn: b@x.example\n\nInhalt",
+            "FYI\n\n**Begin forwarded message:**\n\n> **From:** Ada <a@x.example>\n> **Subject:** x\n>\n> Content",
+            "Pour info\n\nDébut du message transféré :\n\nDe: Ada <a@x.example>\nObjet: x\nDate: lundi\nÀ: b@x.example\n\nContenu",
+            "İlgi\n\n---------- İletilen ileti ---------\nGönderen: Ada\n\nİçerik",
+            "FYI\n\n============ Forwarded message ============\nFrom: a@x.example\nTo: b@x.example\nDate: Monday\n\nContent",
+            "<p>FYI</p><div class=\"gmail_quote\"><div dir=\"ltr\" class=\"gmail_attr\">---------- Forwarded message ---------<br>From: Ada</div>Content</div>",
+            "Your booking:\nFrom: Oslo\nTo: Rome @ gate 3\nDate: 3 May\nSeat: 12A",
             "",
         ] {
             assert_eq!(without_history(text), (text.to_owned(), false), "{text}");
@@ -418,7 +541,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn nothing_panics(text in "(On |wrote:|From: |Sent: |To: |> |--|\n|[0-9@]|\\PC){0,60}") {
+        fn nothing_panics(text in "(On |wrote:|From: |Sent: |To: |> |--|Forwarded message|Begin forwarded message:|\n|[0-9@]|\\PC){0,60}") {
             let (kept, _) = without_history(&text);
             proptest::prop_assert!(kept.len() <= text.len());
         }

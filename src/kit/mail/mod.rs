@@ -155,25 +155,37 @@ const FORWARD: [&str; 14] = [
     "továbbítás",
 ];
 
+/// The first prefix of a subject, lowercase, and what follows it. `Re[2]:` and `Re (2):` count.
+fn prefix(subject: &str) -> Option<(String, &str)> {
+    let (before, after) = subject.split_once([':', '：'])?;
+    let word = before
+        .trim()
+        .trim_end_matches([']', ')'])
+        .trim_end_matches(|c: char| c.is_ascii_digit())
+        .trim_end_matches(['[', '('])
+        .trim()
+        .to_lowercase();
+    Some((word, after.trim_start()))
+}
+
 /// The subject without reply and forward prefixes.
 fn bare_subject(subject: &str) -> &str {
     let mut rest = subject.trim();
-    loop {
-        let Some((before, after)) = rest.split_once([':', '：']) else {
-            return rest;
-        };
-        // `Re[2]:` and `Re (2):` count.
-        let word = before
-            .trim()
-            .trim_end_matches([']', ')'])
-            .trim_end_matches(|c: char| c.is_ascii_digit())
-            .trim_end_matches(['[', '('])
-            .trim()
-            .to_lowercase();
+    while let Some((word, after)) = prefix(rest) {
         if !REPLY.contains(&&*word) && !FORWARD.contains(&&*word) {
-            return rest;
+            break;
         }
-        rest = after.trim_start();
+        rest = after;
+    }
+    rest
+}
+
+/// What the message with this subject says itself, and whether the history below was left out ([`without_history`]). A
+/// forwarded message is sent for what it carries, so of that nothing is left out.
+pub fn own_text(subject: &str, text: &str) -> (String, bool) {
+    match prefix(subject.trim()) {
+        Some((word, _)) if FORWARD.contains(&&*word) => (text.trim().to_owned(), false),
+        _ => without_history(text),
     }
 }
 
@@ -195,6 +207,22 @@ pub fn forward_subject(subject: &str) -> String {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
     use super::*;
+
+    #[test]
+    fn what_is_forwarded_is_kept() {
+        let text =
+            "FYI\n\nFrom: Ada <a@x.example>\nSent: Monday\nTo: Bob\nSubject: Offer\n\nThe offer.";
+        for (subject, whole) in [
+            ("FW: Offer", true),
+            ("WG[2]: Offer", true),
+            (" Fwd : Re: Offer", true),
+            ("Re: FW: Offer", false),
+            ("Offer", false),
+        ] {
+            let (kept, trimmed) = own_text(subject, text);
+            assert_eq!((kept == text, trimmed), (whole, !whole), "{subject}");
+        }
+    }
 
     #[test]
     fn addresses_parse_and_print() {

@@ -8,6 +8,10 @@ use crate::kit::Timestamp;
 use crate::kit::documents::markdown_of_html;
 use crate::kit::text;
 
+/// The text of a message in bytes, from which on no further part of it is read. HTML may become many times as long, and a
+/// message has as many parts as it likes.
+const BODY_BYTES: usize = 8 << 20;
+
 /// A file that came along, by what is said of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attached {
@@ -50,35 +54,24 @@ pub fn parse(raw: &[u8]) -> Result<Incoming, MailError> {
         .parse(raw)
         .filter(|message| !message.headers().is_empty())
         .ok_or(MailError::NotMail)?;
-    let mut body = String::new();
-    for part in message.text_bodies() {
-        let text = match &part.body {
-            PartType::Text(text) => text.trim().to_owned(),
-            PartType::Html(html) => markdown_of_html(html),
-            PartType::Binary(_)
-            | PartType::InlineBinary(_)
-            | PartType::Message(_)
-            | PartType::Multipart(_) => continue,
-        };
-        if !body.is_empty() && !text.is_empty() {
-            body.push_str("\n\n");
-        }
-        body.push_str(&text);
-    }
+    let mut body = joined(message.text_bodies().filter_map(|part| match &part.body {
+        PartType::Text(text) => Some(text.trim().to_owned()),
+        PartType::Html(html) => Some(markdown_of_html(html)),
+        PartType::Binary(_)
+        | PartType::InlineBinary(_)
+        | PartType::Message(_)
+        | PartType::Multipart(_) => None,
+    }));
     // A text part that only says that there is an HTML part, or nothing.
     if body.trim().is_empty() {
-        let html: Vec<String> = message
-            .html_bodies()
-            .filter_map(|part| match &part.body {
-                PartType::Html(html) => Some(markdown_of_html(html)),
-                PartType::Text(_)
-                | PartType::Binary(_)
-                | PartType::InlineBinary(_)
-                | PartType::Message(_)
-                | PartType::Multipart(_) => None,
-            })
-            .collect();
-        body = html.join("\n\n");
+        body = joined(message.html_bodies().filter_map(|part| match &part.body {
+            PartType::Html(html) => Some(markdown_of_html(html)),
+            PartType::Text(_)
+            | PartType::Binary(_)
+            | PartType::InlineBinary(_)
+            | PartType::Message(_)
+            | PartType::Multipart(_) => None,
+        }));
     }
     let attachments = message
         .attachments()
@@ -117,6 +110,21 @@ pub fn parse(raw: &[u8]) -> Result<Incoming, MailError> {
         text: body.replace("\r\n", "\n").trim().to_owned(),
         attachments,
     })
+}
+
+/// The texts one after the other, as far as anybody reads.
+fn joined(texts: impl Iterator<Item = String>) -> String {
+    let mut body = String::new();
+    for text in texts.filter(|text| !text.is_empty()) {
+        if !body.is_empty() {
+            body.push_str("\n\n");
+        }
+        body.push_str(&text);
+        if body.len() > BODY_BYTES {
+            break;
+        }
+    }
+    body
 }
 
 /// The addresses of a header, those of groups included.
@@ -198,6 +206,25 @@ mod tests {
         assert_eq!(read.text, "see below");
         assert_eq!(read.attachments.len(), 1);
         assert_eq!(read.attachments[0].media, "message/rfc822");
+    }
+
+    #[test]
+    fn many_parts_are_read_as_far_as_anybody_reads() {
+        // Each row is filled up to the widest one.
+        let rows = format!(
+            "<tr>{}</tr>{}",
+            "<td>x".repeat(200),
+            "<tr><td>x<td>y".repeat(4_000)
+        );
+        let part = format!("--x\nContent-Type: text/html\n\n<table>{rows}</table>\n");
+        let raw = |parts: usize| {
+            let parts = part.repeat(parts);
+            format!("Content-Type: multipart/mixed; boundary=x\n\n{parts}--x--")
+        };
+        let one = parse(raw(1).as_bytes()).unwrap().text.len();
+        assert!(one > 10 * part.len());
+        let all = parse(raw(40).as_bytes()).unwrap().text.len();
+        assert!((BODY_BYTES..=BODY_BYTES + one + 2).contains(&all), "{all}");
     }
 
     proptest::proptest! {

@@ -3,6 +3,7 @@
 //! The body is read as a stream into a stack of texts (the document, a cell, a footnote); nothing recurses. Text that
 //! its author deleted or hid is left out, what was inserted stays.
 
+mod edges;
 mod styles;
 
 use std::collections::{HashMap, HashSet};
@@ -19,33 +20,38 @@ use styles::{Counters, Numbering, Styles};
 /// What people call it, in errors.
 const NAME: &str = "Word document";
 
+/// What the main part is called by most programs.
 const BODY: &str = "word/document.xml";
 
 pub(super) fn read(bytes: &[u8], work: &Work) -> Result<Extracted, DocumentError> {
     let mut package = Package::open(bytes, NAME, work)?;
-    let styles = Styles::read(&mut package)?;
-    let numbering = Numbering::read(&mut package)?;
-    let mut links = package.relations(BODY)?;
-    let Some(xml) = package.xml(BODY)? else {
+    let main = package.main(BODY)?;
+    let links = package.relations(&main)?;
+    let part = package.related(&links, "styles", "word/styles.xml");
+    let styles = Styles::read(&mut package, &part)?;
+    let part = package.related(&links, "numbering", "word/numbering.xml");
+    let numbering = Numbering::read(&mut package, &part)?;
+    let Some(xml) = package.xml(&main)? else {
         return Err(package.missing());
     };
     let mut body = Body::new(&styles, &numbering, &links);
     body.read(xml)?;
     let (mut text, seen) = body.finish();
-    for (kind, part) in [
-        ("footnote", "word/footnotes.xml"),
-        ("endnote", "word/endnotes.xml"),
+    for (kind, part, usual) in [
+        ("footnote", "footnotes", "word/footnotes.xml"),
+        ("endnote", "endnotes", "word/endnotes.xml"),
     ] {
         let wanted: Vec<&(String, String)> =
             seen.notes.iter().filter(|(of, _)| of == kind).collect();
         if wanted.is_empty() {
             continue;
         }
-        links = package.relations(part)?;
-        let Some(xml) = package.xml(part)? else {
+        let part = package.related(&links, part, usual);
+        let own_links = package.relations(&part)?;
+        let Some(xml) = package.xml(&part)? else {
             continue;
         };
-        let mut body = Body::new(&styles, &numbering, &links);
+        let mut body = Body::new(&styles, &numbering, &own_links);
         body.read(xml)?;
         for (_, id) in wanted {
             if let Some(note) = body.notes.get(id) {
@@ -55,7 +61,16 @@ pub(super) fn read(bytes: &[u8], work: &Work) -> Result<Extracted, DocumentError
             }
         }
     }
+    let edges = edges::read(&mut package, &links, &styles, &numbering)?;
+    for edge in &edges {
+        text.push_str("\n\n");
+        text.push_str(edge);
+    }
     let mut read = paging::whole(&text, "text/markdown", work)?;
+    if !edges.is_empty() {
+        read.notes
+            .push("its headers and footers stand at the end of the text".to_owned());
+    }
     if seen.pictures > 0 {
         read.notes.push(format!(
             "{} pictures are left out, apart from their descriptions",
@@ -66,10 +81,10 @@ pub(super) fn read(bytes: &[u8], work: &Work) -> Result<Extracted, DocumentError
         read.notes
             .push("it has tracked changes: they are read as if accepted".to_owned());
     }
-    if package.has("word/comments.xml") {
+    if package.has(&package.related(&links, "comments", "word/comments.xml")) {
         read.notes.push("its comments are not read".to_owned());
     }
-    if package.has("word/vbaProject.bin") {
+    if package.has(&package.related(&links, "vbaProject", "word/vbaProject.bin")) {
         read.notes.push("its macros are not read".to_owned());
     }
     Ok(read)
@@ -132,6 +147,8 @@ struct Body<'a> {
     styles: &'a Styles,
     numbering: &'a Numbering,
     links: &'a HashMap<String, Relation>,
+    /// How many bytes of addresses there may still be.
+    addresses: usize,
     /// The document, and the cells and notes that are open in it.
     texts: Vec<Markdown>,
     tables: Vec<Table>,
@@ -165,6 +182,7 @@ impl<'a> Body<'a> {
             styles,
             numbering,
             links,
+            addresses: limits::ADDRESSES_BYTES,
             texts: vec![Markdown::new()],
             tables: Vec::new(),
             paragraphs: Vec::new(),
@@ -321,7 +339,10 @@ impl<'a> Body<'a> {
             "tbl" => self.table(),
             "footnote" | "endnote" => {
                 let note = self.pop_text();
-                if let Some(id) = self.note.take() {
+                // No more than are referred to.
+                if let Some(id) = self.note.take()
+                    && self.notes.len() < limits::ENTRIES
+                {
                     self.notes.insert(id, note);
                 }
             }
@@ -409,8 +430,9 @@ impl<'a> Body<'a> {
         if self.open_links.len() >= limits::DEPTH {
             return;
         }
+        let left = &mut self.addresses;
         self.open_links.push(Link {
-            address: address.filter(|address| convert::allowed(address)),
+            address: address.filter(|address| convert::linked(address, left)),
             before: std::mem::take(&mut paragraph.text),
         });
     }

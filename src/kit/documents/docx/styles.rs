@@ -22,9 +22,9 @@ pub(super) struct Styles(HashMap<String, Style>);
 const ANCESTORS: usize = 20;
 
 impl Styles {
-    pub(super) fn read(package: &mut Package<'_>) -> Result<Self, DocumentError> {
+    pub(super) fn read(package: &mut Package<'_>, part: &str) -> Result<Self, DocumentError> {
         let mut styles = HashMap::new();
-        let Some(mut xml) = package.xml("word/styles.xml")? else {
+        let Some(mut xml) = package.xml(part)? else {
             return Ok(Self(styles));
         };
         let mut open: Option<(String, Style)> = None;
@@ -97,36 +97,43 @@ impl Styles {
 pub(super) struct Numbering {
     /// The definition that a list uses.
     lists: HashMap<String, String>,
-    /// Definition and level to whether it counts.
-    levels: HashMap<(String, usize), bool>,
+    /// For each level of a definition, whether it counts.
+    levels: HashMap<String, [Option<bool>; LEVELS]>,
 }
 
+/// How many levels a list has (ECMA-376 Part 1, section 17.9).
+const LEVELS: usize = 9;
+
 impl Numbering {
-    pub(super) fn read(package: &mut Package<'_>) -> Result<Self, DocumentError> {
+    pub(super) fn read(package: &mut Package<'_>, part: &str) -> Result<Self, DocumentError> {
         let mut numbering = Self::default();
-        let Some(mut xml) = package.xml("word/numbering.xml")? else {
+        let Some(mut xml) = package.xml(part)? else {
             return Ok(numbering);
         };
         let mut definition = String::new();
+        let mut levels = [None; LEVELS];
         let mut list = String::new();
         let mut level = 0;
         loop {
             match xml.next()? {
                 Event::Open(tag) => match tag.name() {
-                    "abstractNum" => definition = tag.get("abstractNumId").unwrap_or_default(),
+                    "abstractNum" => {
+                        definition = tag.get("abstractNumId").unwrap_or_default();
+                        levels = [None; LEVELS];
+                    }
                     "lvl" => {
                         level = tag
                             .get("ilvl")
                             .and_then(|level| level.parse().ok())
                             .unwrap_or(0);
                     }
-                    "numFmt" if numbering.levels.len() < limits::ENTRIES => {
+                    "numFmt" => {
                         let kind = tag.get("val");
                         let counts = !matches!(kind.as_deref(), Some("bullet" | "none") | None);
-                        numbering
-                            .levels
-                            .entry((definition.clone(), level))
-                            .or_insert(counts);
+                        // What is said first holds.
+                        if let Some(known) = levels.get_mut(level) {
+                            known.get_or_insert(counts);
+                        }
                     }
                     "num" => list = tag.get("numId").unwrap_or_default(),
                     "abstractNumId" if numbering.lists.len() < limits::ENTRIES => {
@@ -136,6 +143,13 @@ impl Numbering {
                     }
                     _ => {}
                 },
+                // A definition's name is kept once, however long it is.
+                Event::Close(name) if name == "abstractNum" => {
+                    if numbering.levels.len() < limits::ENTRIES {
+                        let name = std::mem::take(&mut definition);
+                        numbering.levels.entry(name).or_insert(levels);
+                    }
+                }
                 Event::Close(_) | Event::Text(_) => {}
                 Event::Eof => return Ok(numbering),
             }
@@ -145,8 +159,7 @@ impl Numbering {
     pub(super) fn is_numbered(&self, list: &str, level: usize) -> bool {
         self.lists
             .get(list)
-            .and_then(|definition| self.levels.get(&(definition.clone(), level)))
-            .copied()
+            .and_then(|definition| self.levels.get(definition)?.get(level).copied()?)
             .unwrap_or(false)
     }
 }
@@ -154,15 +167,15 @@ impl Numbering {
 /// Where each list has counted to.
 #[derive(Default)]
 pub(super) struct Counters {
-    counts: HashMap<String, [u32; 9]>,
+    counts: HashMap<String, [u32; LEVELS]>,
     /// How wide the markers of the levels above are.
-    widths: [usize; 9],
+    widths: [usize; LEVELS],
 }
 
 impl Counters {
     /// The marker of the next item, indented below the item it belongs to.
     pub(super) fn marker(&mut self, list: &str, level: usize, numbered: bool) -> String {
-        let level = level.min(8);
+        let level = level.min(LEVELS - 1);
         if self.counts.len() > limits::ENTRIES {
             self.counts.clear();
         }

@@ -234,6 +234,11 @@ mod tests {
                 "<div style='display: none'>x<p>y</div><p hidden>z<p>seen<span style=\"VISIBILITY:hidden\">no</span><i style='opacity:0.0'>no</i>",
                 "seen",
             ),
+            // Only Outlook on the desktop hides this: it has a drawing in its place.
+            (
+                "<!--[if mso]><v:rect>no</v:rect><![endif]--><a href='https://x.example/pay' style='color:#fff;mso-hide:all'>Pay now</a><div style='display:none;mso-hide:all'>no</div>",
+                "[Pay now](https://x.example/pay)",
+            ),
             (
                 "<td style='font-size:0px'>no<p style='font-size:14px'>yes</p>no</td>",
                 "yes",

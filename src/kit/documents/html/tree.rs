@@ -376,7 +376,6 @@ fn hidden(tag: &StartTag<()>) -> bool {
     style(tag).is_some_and(|style| {
         style.contains("display:none")
             || style.contains("visibility:hidden")
-            || style.contains("mso-hide:all")
             || declares(&style, "opacity", |value| number(value) == Some(0.0))
             || (declares(&style, "max-height", |value| number(value) == Some(0.0))
                 && style.contains("overflow:hidden"))

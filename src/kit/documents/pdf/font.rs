@@ -6,7 +6,6 @@ use hayro_cmap::{BfString, CMap};
 use lopdf::{Dictionary, Document, Object, dictionary};
 
 use super::super::DocumentError;
-use super::unpacked;
 
 /// A font, as far as its text goes.
 pub(super) struct Font {
@@ -43,34 +42,51 @@ pub(super) struct Shown {
 /// Widths read of a font, those that say one character's again included: hardly more than there are characters.
 const WIDTHS: usize = 70_000;
 
+/// The largest table of what codes say, in bytes: one that has each of the 65,536 codes by itself takes 1 MB.
+const TABLE_BYTES: usize = 2 << 20;
+
+/// The memory that a text in such a table takes, in bytes: it may be an entry of its own, and three bytes of the table.
+const TABLE_TEXT: usize = 64;
+
+/// The memory that a width takes, in bytes. Few bytes of a file may give one to each code.
+const WIDTH: usize = 40;
+
 /// The last code of two bytes.
 const LAST_CODE: u32 = 0xFFFF;
 
 impl Font {
+    /// Reads a font. The memory that it takes is taken from what is `left`.
+    ///
+    /// # Errors
+    /// [`DocumentError::Bomb`] when that is not enough.
     pub(super) fn read(
         dict: &Dictionary,
         document: &Document,
         left: &mut usize,
     ) -> Result<Self, DocumentError> {
         let subtype = name(dict, b"Subtype", document).unwrap_or_default();
-        let to_unicode = match dict.get_deref(b"ToUnicode", document) {
-            Ok(Object::Stream(stream)) => {
-                unpacked(stream, left)?.and_then(|data| CMap::parse(&data, |_| None))
-            }
-            _ => None,
-        };
-        if subtype == b"Type0" {
+        let to_unicode = table(dict, document, left);
+        let (kind, widths) = if subtype == b"Type0" {
             let encoding = name(dict, b"Encoding", document).unwrap_or_default();
-            return Ok(Self {
-                kind: known(&encoding).map_or(Kind::Composite, Kind::Known),
-                to_unicode,
-                widths: composite_widths(dict, document),
-            });
-        }
+            (
+                known(&encoding).map_or(Kind::Composite, Kind::Known),
+                composite_widths(dict, document),
+            )
+        } else {
+            (
+                Kind::Simple(Box::new(simple(dict, &subtype, document))),
+                simple_widths(dict, &subtype, document),
+            )
+        };
+        *left = left
+            .checked_sub(widths.known.len() * WIDTH)
+            .ok_or(DocumentError::Bomb {
+                what: "its fonts are too large together",
+            })?;
         Ok(Self {
-            kind: Kind::Simple(Box::new(simple(dict, &subtype, document))),
+            kind,
             to_unicode,
-            widths: simple_widths(dict, &subtype, document),
+            widths,
         })
     }
 
@@ -135,6 +151,21 @@ impl Font {
             BfString::String(text) => Some(text),
         }
     }
+}
+
+/// What the font says of its codes (`ToUnicode`). A table that is larger than any honest one, or than what is left, is
+/// none: its characters count as unknown.
+fn table(dict: &Dictionary, document: &Document, left: &mut usize) -> Option<CMap> {
+    let Ok(Object::Stream(stream)) = dict.get_deref(b"ToUnicode", document) else {
+        return None;
+    };
+    let limit = TABLE_BYTES.min(*left);
+    let data = stream.get_plain_content_with_limit(limit).ok()?;
+    // Each text begins with one of these. Those in base 85 write four bytes in one.
+    let texts = data.iter().filter(|byte| matches!(byte, b'<' | b'('));
+    let cost = texts.count() * TABLE_TEXT + data.len() * 4;
+    *left = left.checked_sub(cost)?;
+    CMap::parse(&data, |_| None)
 }
 
 impl Widths {
@@ -322,7 +353,7 @@ fn simple_widths(dict: &Dictionary, subtype: &[u8], document: &Document) -> Widt
     } else {
         1.0
     };
-    for (code, width) in (first..).zip(list).take(256) {
+    for (code, width) in (first..=i64::from(LAST_CODE)).zip(list).take(256) {
         if let (Ok(code), Some(width)) = (u32::try_from(code), number(width, document)) {
             widths.known.insert(code, width * scale);
         }
@@ -393,7 +424,10 @@ fn composite_widths(dict: &Dictionary, document: &Document) -> Widths {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
+    use lopdf::Stream;
+
     use super::*;
+    use crate::kit::documents::samples::flate;
 
     /// A composite font with these widths.
     fn composite(widths: Vec<Object>) -> Dictionary {
@@ -417,6 +451,64 @@ mod tests {
         let again = composite((1..=50).flat_map(round).collect());
         let again = composite_widths(&again, &document);
         assert_eq!((again.of(0), again.of(0xFFFF)), (Some(0.002), Some(0.001)));
+    }
+
+    /// A font whose table is this, packed.
+    fn with_table(table: &[u8]) -> Dictionary {
+        let packed = Stream::new(
+            dictionary! { "Filter" => Object::Name(b"FlateDecode".to_vec()) },
+            flate(table),
+        );
+        dictionary! {
+            "Subtype" => Object::Name(b"Type0".to_vec()),
+            "ToUnicode" => Object::Stream(packed),
+        }
+    }
+
+    #[test]
+    fn tables_take_no_more_memory_than_there_is() {
+        let document = Document::new();
+        let table = |entries: usize| {
+            let many = "<0041><0042>".repeat(entries);
+            format!("1 beginbfchar {many} endbfchar").into_bytes()
+        };
+        let all = 256 << 20;
+        for (entries, left, shown, cost) in [
+            (1, all, Some("B"), 2 * TABLE_TEXT..1_000),
+            (60_000, all, Some("B"), 120_000 * TABLE_TEXT..16 << 20),
+            // Larger than any honest table; an honest one, when there is not enough left.
+            (250_000, all, None, 0..1),
+            (60_000, 4 << 20, None, 0..1),
+        ] {
+            let mut rest = left;
+            let font = Font::read(&with_table(&table(entries)), &document, &mut rest).unwrap();
+            assert_eq!(font.unicode(0x41).as_deref(), shown, "{entries} {left}");
+            assert!(cost.contains(&(left - rest)), "{entries} {}", left - rest);
+        }
+    }
+
+    #[test]
+    fn widths_take_no_more_memory_than_there_is() {
+        let document = Document::new();
+        let wide = composite([0, 0xFFFF, 500].map(Object::Integer).to_vec());
+        let mut left = 4 << 20;
+        assert!(Font::read(&wide, &document, &mut left).is_ok());
+        let again = Font::read(&wide, &document, &mut left);
+        assert!(matches!(again, Err(DocumentError::Bomb { .. })));
+    }
+
+    #[test]
+    fn the_first_code_may_be_any_number() {
+        let document = Document::new();
+        for (first, width) in [(65, Some(0.5)), (i64::MAX, None), (i64::MIN, None)] {
+            let font = dictionary! {
+                "Subtype" => Object::Name(b"Type1".to_vec()),
+                "FirstChar" => first,
+                "Widths" => Object::Array(vec![Object::Integer(500)]),
+            };
+            let widths = simple_widths(&font, b"Type1", &document);
+            assert_eq!(widths.of(65), width, "{first}");
+        }
     }
 
     #[test]

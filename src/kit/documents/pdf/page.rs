@@ -156,7 +156,7 @@ impl<'a> Pages<'a> {
         painter.paint(&content, resources, 0)?;
         let mut read = painter.page;
         read.text = painter.lines.finish();
-        self.fields(page, &mut read.text);
+        self.fields(page, &mut read.text)?;
         Ok(read)
     }
 
@@ -191,7 +191,7 @@ impl<'a> Pages<'a> {
             }
             _ => None,
         };
-        // Only a hostile file has more than its pages can use; each is some kilobytes.
+        // Only a hostile file has more than its pages can use.
         if self.fonts.len() >= FONTS {
             self.fonts.clear();
         }
@@ -202,21 +202,27 @@ impl<'a> Pages<'a> {
     }
 
     /// What is filled into the fields of a form, and notes on the page.
-    fn fields(&self, page: &Dictionary, text: &mut String) {
+    fn fields(&self, page: &Dictionary, text: &mut String) -> Result<(), DocumentError> {
         let document = self.document;
         let Ok(annotations) = page
             .get_deref(b"Annots", document)
             .and_then(Object::as_array)
         else {
-            return;
+            return Ok(());
         };
         let string = |dict: &Dictionary, key: &[u8]| match dict.get_deref(key, document) {
             Ok(object @ Object::String(..)) => lopdf::decode_text_string(object).ok(),
             Ok(Object::Name(name)) => Some(String::from_utf8_lossy(name).into_owned()),
             _ => None,
         };
-        let mut found = Vec::new();
+        let mut found: Vec<String> = Vec::new();
+        let mut length = 0;
         for annotation in annotations.iter().take(10_000) {
+            self.work.go_on()?;
+            // Many fields may have the same long value.
+            if length > limits::OUTPUT_CHARS * 4 {
+                break;
+            }
             let Ok((_, Object::Dictionary(dict))) = document.dereference(annotation) else {
                 continue;
             };
@@ -224,24 +230,26 @@ impl<'a> Pages<'a> {
                 .get_deref(b"Subtype", document)
                 .and_then(Object::as_name);
             let parent = document.get_dict_in_dict(dict, b"Parent").ok();
-            match kind {
+            let line = match kind {
                 Ok(b"Widget") => {
                     let own = |key: &[u8]| string(dict, key).or_else(|| string(parent?, key));
-                    if let (Some(name), Some(value)) = (own(b"T"), own(b"V"))
-                        && !value.trim().is_empty()
-                    {
-                        found.push(format!("{}: {}", name.trim(), value.trim()));
-                    }
+                    own(b"T")
+                        .zip(own(b"V").filter(|value| !value.trim().is_empty()))
+                        .map(|(name, value)| format!("{}: {}", name.trim(), value.trim()))
                 }
-                Ok(b"FreeText") => found.extend(string(dict, b"Contents")),
-                _ => {}
+                Ok(b"FreeText") => string(dict, b"Contents"),
+                _ => None,
+            };
+            if let Some(line) = line.filter(|line| found.last() != Some(line)) {
+                length += line.len();
+                found.push(line);
             }
         }
-        found.dedup();
         if !found.is_empty() {
             text.push_str("\n\n");
             text.push_str(&found.join("\n"));
         }
+        Ok(())
     }
 }
 
@@ -480,5 +488,40 @@ impl<'a> Painter<'_, 'a> {
         let painted = self.paint(&content, own.or(resources), depth + 1);
         (self.state, self.text, self.line) = before;
         painted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+    use super::super::load;
+    use super::*;
+    use crate::kit::documents::Wanted;
+    use crate::kit::documents::samples::pdf_of;
+
+    #[test]
+    fn a_value_that_many_fields_have_is_told_a_few_times() {
+        let field = |name: &str, length: usize| {
+            let value = "x".repeat(length);
+            format!("<</Subtype/Widget/T({name})/V({value})>>").into_bytes()
+        };
+        let filled = |length: usize| {
+            let annotations = "4 0 R 4 0 R 5 0 R ".repeat(3_000);
+            let file = pdf_of(&[
+                b"<</Type/Catalog/Pages 2 0 R>>".to_vec(),
+                b"<</Type/Pages/Kids[3 0 R]/Count 1>>".to_vec(),
+                format!("<</Type/Page/Parent 2 0 R/Annots[{annotations}]>>").into_bytes(),
+                field("a", length),
+                field("b", length),
+            ]);
+            let work = Work::new(Wanted::default());
+            let document = load(&file, &work).unwrap();
+            let page = document.page_iter().next().unwrap();
+            Pages::new(&document, &work).read(page).unwrap().text
+        };
+        // Neighbours that say the same say it once.
+        assert_eq!(filled(1).matches("a: x").count(), 3_000);
+        let long = filled(1 << 20).len();
+        assert!((8 << 20..10 << 20).contains(&long), "{long}");
     }
 }

@@ -2,15 +2,20 @@
 
 mod values;
 
+use std::collections::HashMap;
+
 use super::sheet::{Rows, column};
 use super::work::Work;
 use super::xml::{Event, Tag};
-use super::zipped::Package;
+use super::zipped::{Package, Relation};
 use super::{DocumentError, Extracted, limits};
 use values::{Formats, Strings};
 
 /// What people call it, in errors.
 const NAME: &str = "Excel workbook";
+
+/// What the main part is called by most programs.
+const WORKBOOK: &str = "xl/workbook.xml";
 
 struct Sheet {
     name: String,
@@ -20,7 +25,9 @@ struct Sheet {
 
 pub(super) fn read(bytes: &[u8], work: &Work) -> Result<Extracted, DocumentError> {
     let mut package = Package::open(bytes, NAME, work)?;
-    let (sheets, since_1904) = sheets(&mut package)?;
+    let main = package.main(WORKBOOK)?;
+    let links = package.relations(&main)?;
+    let (sheets, since_1904) = sheets(&mut package, &main, &links)?;
     let sheet = match &work.wanted.sheet {
         Some(asked) => sheets
             .iter()
@@ -40,10 +47,26 @@ pub(super) fn read(bytes: &[u8], work: &Work) -> Result<Extracted, DocumentError
             .ok_or_else(|| package.missing())?,
     };
     let rows = Rows::new(work)?;
-    let formats = Formats::read(&mut package, since_1904)?;
-    let strings = Strings::read(&mut package)?;
-    let (rows, last) = cells(&mut package, sheet, rows, &strings, &formats)?;
+    let part = package.related(&links, "styles", "xl/styles.xml");
+    let formats = Formats::read(&mut package, &part, since_1904)?;
+    let part = package.related(&links, "sharedStrings", "xl/sharedStrings.xml");
+    let strings = Strings::read(&mut package, &part)?;
+    let Found {
+        rows,
+        last,
+        unsolved,
+    } = cells(&mut package, sheet, rows, &strings, &formats)?;
     let mut read = rows.finish(last);
+    if unsolved > 0 {
+        let (formulas, have) = if unsolved == 1 {
+            ("formula", "has")
+        } else {
+            ("formulas", "have")
+        };
+        read.notes.push(format!(
+            "{unsolved} {formulas} {have} no stored result; open the file in Excel and save it"
+        ));
+    }
     read.total = u32::try_from(sheets.len()).ok();
     if sheets.len() > 1 && work.wanted.sheet.is_none() {
         read.notes
@@ -54,7 +77,7 @@ pub(super) fn read(bytes: &[u8], work: &Work) -> Result<Extracted, DocumentError
             "the workbook has more text than is read; some cells are shown as `…`".to_owned(),
         );
     }
-    if package.has("xl/vbaProject.bin") {
+    if package.has(&package.related(&links, "vbaProject", "xl/vbaProject.bin")) {
         read.notes.push("its macros are not read".to_owned());
     }
     read.parts = sheets.into_iter().map(|sheet| sheet.name).collect();
@@ -62,12 +85,14 @@ pub(super) fn read(bytes: &[u8], work: &Work) -> Result<Extracted, DocumentError
 }
 
 /// The sheets in their order, and whether days are counted from 1904.
-fn sheets(package: &mut Package<'_>) -> Result<(Vec<Sheet>, bool), DocumentError> {
-    const WORKBOOK: &str = "xl/workbook.xml";
-    let relations = package.relations(WORKBOOK)?;
+fn sheets(
+    package: &mut Package<'_>,
+    main: &str,
+    relations: &HashMap<String, Relation>,
+) -> Result<(Vec<Sheet>, bool), DocumentError> {
     let mut sheets = Vec::new();
     let mut since_1904 = false;
-    let Some(mut xml) = package.xml(WORKBOOK)? else {
+    let Some(mut xml) = package.xml(main)? else {
         return Err(package.missing());
     };
     loop {
@@ -106,7 +131,30 @@ struct Cell {
     kind: String,
     style: usize,
     value: String,
+    formula: bool,
     inside: Inside,
+}
+
+impl Cell {
+    /// A cell that begins after the one in the column `before`.
+    fn of(tag: &Tag<'_>, before: u32) -> Self {
+        let place = tag.get("r").and_then(|place| column_of(&place));
+        Self {
+            column: place.unwrap_or(before + 1),
+            kind: tag.get("t").unwrap_or_default(),
+            style: tag
+                .get("s")
+                .and_then(|style| style.parse().ok())
+                .unwrap_or(0),
+            ..Self::default()
+        }
+    }
+
+    /// Whether nobody has calculated it: a program that only writes formulas leaves their results out. A result that is an
+    /// empty text says that it is a text.
+    fn is_unsolved(&self) -> bool {
+        self.formula && self.value.is_empty() && self.kind != "str"
+    }
 }
 
 /// Which of a cell's texts is being read.
@@ -118,19 +166,28 @@ enum Inside {
     Text,
 }
 
-/// Feeds the wanted rows of a sheet, and says which is the last that has any.
+/// What was read of a sheet.
+struct Found<'a> {
+    rows: Rows<'a>,
+    /// The last row that has any cells.
+    last: u32,
+    /// Wanted cells with a formula and no result.
+    unsolved: usize,
+}
+
+/// Feeds the wanted rows of a sheet.
 fn cells<'a>(
     package: &mut Package<'_>,
     sheet: &Sheet,
     mut rows: Rows<'a>,
     strings: &Strings,
     formats: &Formats,
-) -> Result<(Rows<'a>, u32), DocumentError> {
+) -> Result<Found<'a>, DocumentError> {
     let Some(mut xml) = package.xml(&sheet.part)? else {
         return Err(package.missing());
     };
     let mut declared: Option<u32> = None;
-    let mut last: u32 = 0;
+    let (mut last, mut unsolved) = (0_u32, 0_usize);
     let mut row: u32 = 0;
     let mut wanted = false;
     let mut line: Vec<(u32, String)> = Vec::new();
@@ -150,23 +207,13 @@ fn cells<'a>(
                     if let Some(declared) = declared.filter(|declared| *declared > row)
                         && rows.over(row)
                     {
-                        return Ok((rows, declared));
+                        last = declared;
+                        break;
                     }
                 }
-                "c" if wanted => {
-                    let place = tag.get("r").and_then(|place| column_of(&place));
-                    cell = Cell {
-                        column: place.unwrap_or(cell.column + 1),
-                        kind: tag.get("t").unwrap_or_default(),
-                        style: tag
-                            .get("s")
-                            .and_then(|style| style.parse().ok())
-                            .unwrap_or(0),
-                        value: String::new(),
-                        inside: Inside::Nothing,
-                    };
-                }
+                "c" if wanted => cell = Cell::of(&tag, cell.column),
                 "c" => last = last.max(row),
+                "f" if wanted => cell.formula = true,
                 "v" if wanted => cell.inside = Inside::Value,
                 "t" if wanted && cell.kind == "inlineStr" => cell.inside = Inside::Text,
                 _ => {}
@@ -177,6 +224,7 @@ fn cells<'a>(
             Event::Close(name) => match &*name {
                 "v" | "t" => cell.inside = Inside::Nothing,
                 "c" if wanted => {
+                    unsolved += usize::from(cell.is_unsolved() && rows.wants_column(cell.column));
                     let value = values::shown(
                         &cell.kind,
                         std::mem::take(&mut cell.value),
@@ -196,13 +244,21 @@ fn cells<'a>(
                     }
                 }
                 "row" if wanted => rows.row(row, &line)?,
-                "sheetData" => return Ok((rows, last.max(declared.unwrap_or(0).min(row)))),
+                "sheetData" => {
+                    last = last.max(declared.unwrap_or(0).min(row));
+                    break;
+                }
                 _ => {}
             },
-            Event::Eof => return Ok((rows, last)),
+            Event::Eof => break,
             Event::Text(_) => {}
         }
     }
+    Ok(Found {
+        rows,
+        last,
+        unsolved,
+    })
 }
 
 fn number(tag: &Tag<'_>, name: &str) -> Option<u32> {

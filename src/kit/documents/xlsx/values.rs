@@ -15,9 +15,9 @@ pub(super) struct Strings {
 }
 
 impl Strings {
-    pub(super) fn read(package: &mut Package<'_>) -> Result<Self, DocumentError> {
+    pub(super) fn read(package: &mut Package<'_>, part: &str) -> Result<Self, DocumentError> {
         let mut strings = Self::default();
-        let Some(mut xml) = package.xml("xl/sharedStrings.xml")? else {
+        let Some(mut xml) = package.xml(part)? else {
             return Ok(strings);
         };
         let mut inside = false;
@@ -80,12 +80,16 @@ pub(super) struct Formats {
 }
 
 impl Formats {
-    pub(super) fn read(package: &mut Package<'_>, since_1904: bool) -> Result<Self, DocumentError> {
+    pub(super) fn read(
+        package: &mut Package<'_>,
+        part: &str,
+        since_1904: bool,
+    ) -> Result<Self, DocumentError> {
         let mut formats = Self {
             styles: Vec::new(),
             since_1904,
         };
-        let Some(mut xml) = package.xml("xl/styles.xml")? else {
+        let Some(mut xml) = package.xml(part)? else {
             return Ok(formats);
         };
         let mut own: std::collections::HashMap<u32, Meaning> = std::collections::HashMap::new();
