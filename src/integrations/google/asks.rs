@@ -9,6 +9,7 @@ use time::{Date, OffsetDateTime};
 use crate::kit::Timestamp;
 use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::tool::Cx;
+use crate::kit::zone::Zone;
 
 /// How many requests of one call are under way at once; Google counts them by user and minute.
 const AT_ONCE: usize = 8;
@@ -66,6 +67,22 @@ impl Moment {
     pub(super) fn seconds(self) -> i64 {
         match self {
             Self::Day(day) => day.midnight().assume_utc().unix_timestamp(),
+            Self::Instant(instant) => instant.unix_timestamp(),
+        }
+    }
+
+    /// Seconds since 1970 at which it begins; a day begins at midnight in this zone.
+    pub(super) fn begins(self, zone: &Zone) -> i64 {
+        match self {
+            Self::Day(day) => zone.instant(day.midnight()).seconds(),
+            Self::Instant(instant) => instant.unix_timestamp(),
+        }
+    }
+
+    /// The same of its end; a day ends with the next one's midnight.
+    pub(super) fn ends(self, zone: &Zone) -> i64 {
+        match self {
+            Self::Day(day) => Self::Day(day.next_day().unwrap_or(day)).begins(zone),
             Self::Instant(instant) => instant.unix_timestamp(),
         }
     }

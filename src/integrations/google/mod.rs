@@ -16,6 +16,7 @@ mod grants;
 mod mail;
 mod refs;
 mod remove;
+mod room;
 mod sheets;
 mod slides;
 

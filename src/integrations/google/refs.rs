@@ -129,15 +129,18 @@ pub(super) fn seen<T>(
     what: &str,
     result: Result<T, ProviderError>,
 ) -> Result<T, ToolError> {
-    result.map_err(|error| {
-        if error != ProviderError::NotFound {
-            return error.into();
-        }
-        ToolError::NotFound(format!(
-            "{what} was not found: check the id, or it is not shared with {}, or this app may only see files it made itself",
-            cx.account.label
-        ))
+    result.map_err(|error| match error {
+        ProviderError::NotFound => unseen(cx, what),
+        other => other.into(),
     })
+}
+
+/// That there is no such file for this account.
+pub(super) fn unseen(cx: &Cx, what: &str) -> ToolError {
+    ToolError::NotFound(format!(
+        "{what} was not found: check the id, or it is not shared with {}, or this app may only see files it made itself",
+        cx.account.label
+    ))
 }
 
 #[cfg(test)]

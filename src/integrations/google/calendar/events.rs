@@ -193,7 +193,12 @@ fn window(start: Moment, end: &str) -> Result<Page, ToolError> {
         Moment::Day(_) => end.seconds() + DAY_S + ZONES_S,
         Moment::Instant(_) => end.seconds(),
     };
-    if end.seconds() < start.seconds() || until <= from {
+    // A day that is included ends later than it begins, and where, is not known yet.
+    let is_backwards = match (start, end) {
+        (Moment::Day(first), Moment::Day(last)) => last < first,
+        _timed => until <= from,
+    };
+    if is_backwards {
         return Err(ToolError::Invalid(
             "`end` must come after `start`".to_owned(),
         ));
@@ -307,6 +312,27 @@ mod tests {
             start: when(start),
             end: when(end),
             ..Event::default()
+        }
+    }
+
+    #[test]
+    fn windows_begin_before_they_end() {
+        let window = |start: &str, end: &str| window(Moment::read("start", start)?, end);
+        for (start, end) in [
+            ("2026-11-20", "2026-11-20"),
+            ("2026-11-20T09:00:00+01:00", "2026-11-20"),
+            ("2026-11-20", "2026-11-20T01:00:00+13:00"),
+            ("2026-11-20T09:00:00Z", "2026-11-20T11:00:00+01:00"),
+        ] {
+            assert!(window(start, end).is_ok(), "{start} {end}");
+        }
+        for (start, end) in [
+            ("2026-11-20", "2026-11-19"),
+            ("2026-11-20T09:00:00+01:00", "2026-11-18"),
+            ("2026-11-20", "2026-11-19T01:00:00+13:00"),
+            ("2026-11-20T09:00:00Z", "2026-11-20T09:00:00Z"),
+        ] {
+            assert!(window(start, end).is_err(), "{start} {end}");
         }
     }
 

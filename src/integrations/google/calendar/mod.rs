@@ -144,15 +144,20 @@ async fn resolve_one(cx: &Cx, name: &str) -> Result<String, ToolError> {
 /// The present day in this zone, or in that of the person's own calendar when it is empty.
 async fn today(cx: &Cx, zone: &str) -> Result<Date, ToolError> {
     let zone = match zone {
-        "" => match zone_of(cx, PRIMARY).await {
-            Ok(own) => Zone::named(&own).unwrap_or(Zone::UTC),
-            // Other calendars can still be read.
-            Err(error) if error.is_partial() => Zone::UTC,
-            Err(error) => return Err(error.into()),
-        },
+        // Other calendars can still be read where the own one cannot.
+        "" => own_zone(cx).await?.unwrap_or(Zone::UTC),
         named => Zone::read("time_zone", named)?,
     };
     Ok(zone.day(cx.now))
+}
+
+/// The zone of the person's own calendar; `None` where it cannot be seen.
+pub(super) async fn own_zone(cx: &Cx) -> Result<Option<Zone>, ToolError> {
+    match zone_of(cx, PRIMARY).await {
+        Ok(own) => Ok(Zone::named(&own)),
+        Err(error) if error.is_partial() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// One event.

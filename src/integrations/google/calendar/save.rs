@@ -9,7 +9,7 @@ use time::Duration;
 use super::super::asks::{changes, seen};
 use super::super::auth::EVENTS;
 use super::model::{Event, When};
-use super::times::{Time, written, zoned};
+use super::times::{Time, behind, written, zoned};
 use super::{below, calendar_zone, event, event_in, resolve_one, rows, series};
 use crate::kit::documents::html_of_markdown;
 use crate::kit::error::ToolError;
@@ -151,11 +151,11 @@ impl SaveEvent {
     }
 
     /// The zone behind the times; empty when there is none.
-    fn zone(&self) -> &str {
-        let mut behind = [&self.start, &self.end]
-            .into_iter()
-            .filter_map(|text| text.trim().split_once(' '));
-        behind.next().map_or("", |(_, zone)| zone.trim())
+    fn zone(&self) -> Result<&str, ToolError> {
+        match behind("start", &self.start)? {
+            "" => behind("end", &self.end),
+            zone => Ok(zone),
+        }
     }
 
     const fn notify(&self) -> Notify {
@@ -203,7 +203,7 @@ impl SaveEvent {
         }
         let master = if is_occurrence && scope != Scope::This {
             // What moves is the clock of the zone that the series is in, which need not be the calendar's.
-            let zone = match self.zone() {
+            let zone = match self.zone()? {
                 "" => found.start.time_zone.clone(),
                 given => {
                     found = event_in(cx, calendar, self.id.trim(), given).await?;
@@ -362,13 +362,16 @@ impl SaveEvent {
                 "`end` must come after `start`".to_owned(),
             ));
         }
+        let repeats = !self.rrule.trim().is_empty() || !before.recurrence.is_empty();
+        let is_series = !before.recurrence.is_empty() || !before.recurring_event_id.is_empty();
+        let is_local = |time: Time| matches!(time, Time::Local(_));
+        let needs_zone = is_local(start) || (is_local(end) && end_zone.is_empty());
         let mut zone = match start_zone {
+            // What was shown of a single event is the clock of the calendar's zone; a series keeps the clock of its own.
+            "" if needs_zone && !is_series => String::new(),
             "" => before.start.time_zone.clone(),
             given => given.to_owned(),
         };
-        let repeats = !self.rrule.trim().is_empty() || !before.recurrence.is_empty();
-        let is_local = |time: Time| matches!(time, Time::Local(_));
-        let needs_zone = is_local(start) || (is_local(end) && end_zone.is_empty());
         if zone.is_empty() && !start.is_day() && (needs_zone || repeats) {
             zone = calendar_zone(cx, calendar).await?;
         }

@@ -33,6 +33,12 @@ impl Time {
         if let Some(day) = day(text) {
             return Some(Self::Day(day));
         }
+        // People write a space for the `T`.
+        let spaced = text
+            .split_once(' ')
+            .filter(|(first, _)| day(first).is_some());
+        let spaced = spaced.map(|(day, clock)| format!("{day}T{clock}"));
+        let text = spaced.as_deref().unwrap_or(text);
         if let Ok(instant) = OffsetDateTime::parse(text, &Rfc3339) {
             return Some(Self::Instant(instant));
         }
@@ -135,8 +141,32 @@ pub(super) fn zoned<'a>(
     if let ("", Some(was)) = (given, was) {
         return Ok(("", was));
     }
-    let (time, zone) = given.split_once(' ').unwrap_or((given, ""));
-    Ok((zone.trim(), Time::read(argument, time)?))
+    // No zone's name begins with a digit, but the time of the clock does, and may stand behind a space too.
+    let is_clock = |at: usize| given[at + 1..].starts_with(|c: char| c.is_ascii_digit());
+    let mut spaces = given.match_indices(' ').map(|(at, _)| at);
+    let (time, zone) = match spaces.find(|at| !is_clock(*at)) {
+        Some(at) => (&given[..at], given[at..].trim()),
+        None => (given, ""),
+    };
+    let time = Time::read(argument, time)?;
+    if zone.is_empty() {
+        return Ok(("", time));
+    }
+    if time.is_day() {
+        return Err(ToolError::Invalid(format!(
+            "`{argument}`: nothing may stand behind a date; a time is written as 2026-11-23T09:00, perhaps with a zone behind it"
+        )));
+    }
+    Zone::read(argument, zone)?;
+    Ok((zone, time))
+}
+
+/// The zone behind a moment that may be given; empty when there is none.
+pub(super) fn behind<'a>(argument: &str, given: &'a str) -> Result<&'a str, ToolError> {
+    if given.trim().is_empty() {
+        return Ok("");
+    }
+    zoned(argument, given, None).map(|(zone, _)| zone)
 }
 
 /// A moment as a change sends it: what is sent is merged into what is there, so a day takes the time away and the other
@@ -180,6 +210,38 @@ mod tests {
             assert_eq!(serde_json::to_string(&when).unwrap(), expected);
         }
         assert!(Time::read("start", "9 o'clock").is_err());
+    }
+
+    #[test]
+    fn a_zone_may_stand_behind_a_time() {
+        let zoned = |text| zoned("start", text, None);
+        let nine = read("2026-11-23T09:00");
+        for (text, zone) in [
+            ("2026-11-23T09:00", ""),
+            (" 2026-11-23 09:00 ", ""),
+            ("2026-11-23 09:00:00", ""),
+            ("2026-11-23T09:00  Europe/Berlin", "Europe/Berlin"),
+            ("2026-11-23 09:00 America/New_York", "America/New_York"),
+        ] {
+            assert_eq!(zoned(text).unwrap(), (zone, nine), "{text}");
+        }
+        assert_eq!(
+            zoned("2026-11-23").unwrap(),
+            ("", read("2026-11-23")),
+            "a day"
+        );
+        for wrong in [
+            "2026-11-23 Europe/Berlin",
+            "2026-11-23  09:00",
+            "2026-11-23 nine",
+            "2026-11-23 9:00",
+            "2026-11-23 09:00 10:00",
+            "2026-11-23T09:00 Mars/Olympus",
+            "2026-11-23 09:00 +01:00",
+        ] {
+            assert!(zoned(wrong).is_err(), "{wrong}");
+        }
+        assert!(zoned("").is_err());
     }
 
     #[test]

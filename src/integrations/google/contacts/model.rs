@@ -99,9 +99,10 @@ pub(super) struct FoundPerson {
 
 /// What a search of the directory finds.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub(super) struct Directory {
     pub(super) people: Vec<Person>,
+    pub(super) next_page_token: Option<String>,
 }
 
 impl Person {

@@ -7,7 +7,8 @@ use super::super::auth::{CONTACTS_OTHER, CONTACTS_READ, DIRECTORY};
 use super::model::{Directory, Found, Person};
 use super::sync::{self, Row};
 use super::{card, url};
-use crate::kit::args::Limit;
+use crate::kit::Record;
+use crate::kit::args::{Cursor, Limit};
 use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::output::{Item, Output};
 use crate::kit::text;
@@ -17,8 +18,16 @@ use crate::kit::uri::encode;
 /// Fields of people outside the saved contacts.
 const OTHER_FIELDS: &str = "names,emailAddresses,phoneNumbers";
 const DIRECTORY_FIELDS: &str = "names,emailAddresses,phoneNumbers,organizations";
-/// Largest answers of Google's searches.
-const OTHER_PAGE: u32 = 30;
+/// Largest answer of a search among the addresses that Google saved; it has no further pages.
+const OTHER_PAGE: usize = 30;
+/// The same of the directory. Always the largest one, so that every page of ours counts in the same list.
+const DIRECTORY_PAGE: usize = 500;
+/// When Google was last told that a search will come.
+const WARM: &str = "contacts-warm";
+/// The only key there.
+const KEY: &str = "other";
+/// Seconds for which that holds.
+const WARM_S: i64 = 5 * 60;
 
 /// Find people by name, address, number or company: saved contacts, addresses written to, the organization's directory.
 #[derive(Deserialize, JsonSchema)]
@@ -30,11 +39,13 @@ pub(super) struct SearchContacts {
     /// All that are permitted if empty.
     #[serde(default)]
     sources: Vec<Source>,
-    /// Look for changes of saved contacts now, not only every 15 minutes.
+    /// Look for changes now, not every 15 minutes.
     #[serde(default)]
     sync: bool,
     #[serde(default)]
     limit: Limit<15, 100>,
+    #[serde(default)]
+    cursor: Option<Cursor>,
 }
 
 /// Where people are looked for.
@@ -77,6 +88,10 @@ impl Tool for SearchContacts {
 
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
         let limit = self.limit.get() as usize;
+        let from: usize = match &self.cursor {
+            Some(cursor) => cursor.read()?,
+            None => 0,
+        };
         let mut output = Output::default();
         let mut seen: Vec<String> = Vec::new();
         let mut asked = 0;
@@ -117,12 +132,13 @@ impl Tool for SearchContacts {
         if let (1, Some(refused)) = (asked, refused) {
             return Err(refused.into());
         }
-        if output.items.len() > limit {
-            output.total = Some(output.items.len() as u64);
-            output.items.truncate(limit);
-            output.truncated = true;
+        let all = output.items.len();
+        if all > limit {
+            output.total = Some(all as u64);
         }
-        Ok(output)
+        output.items = output.items.into_iter().skip(from).take(limit).collect();
+        let end = from.saturating_add(limit);
+        Ok(output.next((end < all).then(|| Cursor::of(&end))))
     }
 }
 
@@ -151,7 +167,9 @@ impl SearchContacts {
         let q = self.q.trim();
         let people: Vec<Person> = match source {
             Source::Saved => {
-                let (rows, warning) = sync::rows(cx, self.sync).await?;
+                // With the pages behind the first one the rows are fresh.
+                let anew = self.sync && self.cursor.is_none();
+                let (rows, warning) = sync::rows(cx, anew).await?;
                 output.warnings.extend(warning);
                 let mut found: Vec<(u8, Row)> = rows
                     .into_iter()
@@ -161,15 +179,26 @@ impl SearchContacts {
                 return Ok(found.iter().map(|(_, row)| saved(cx, row)).collect());
             }
             Source::Other => {
-                let request = cx.api.at("people").get(&["v1", "otherContacts:search"]);
-                let request = request
-                    .query("query", q)
-                    .query("readMask", OTHER_FIELDS)
-                    .query("pageSize", OTHER_PAGE);
-                let found: Found = request.send().await?;
-                found.results.into_iter().map(|own| own.person).collect()
+                warm(cx).await;
+                let found = others(cx, q, Some(OTHER_PAGE)).await?;
+                if found.len() >= OTHER_PAGE {
+                    output.truncated = true;
+                    output.warnings.push(format!(
+                        "of the addresses written to only {OTHER_PAGE} are found at once: use more words"
+                    ));
+                }
+                found
             }
-            Source::Directory => directory(cx, q).await?,
+            Source::Directory => {
+                let found = directory(cx, q).await?;
+                if found.next_page_token.is_some() {
+                    output.truncated = true;
+                    output.warnings.push(format!(
+                        "of the directory only {DIRECTORY_PAGE} people are found at once: use more words"
+                    ));
+                }
+                found.people
+            }
         };
         let found = people.iter().map(|person| {
             let mut item = card(cx, person).field("source", source.word());
@@ -183,7 +212,35 @@ impl SearchContacts {
     }
 }
 
-async fn directory(cx: &Cx, q: &str) -> Result<Vec<Person>, ProviderError> {
+/// People among the addresses that Google saved.
+async fn others(cx: &Cx, q: &str, most: Option<usize>) -> Result<Vec<Person>, ProviderError> {
+    let request = cx.api.at("people").get(&["v1", "otherContacts:search"]);
+    let request = request
+        .query("query", q)
+        .query("readMask", OTHER_FIELDS)
+        .query_opt("pageSize", most);
+    let found: Found = request.send().await?;
+    Ok(found.results.into_iter().map(|own| own.person).collect())
+}
+
+/// Asks for nothing, as Google wants it before a search: only then it looks at what was saved meanwhile. That this
+/// failed, or cannot be noted, costs at most the newest addresses.
+async fn warm(cx: &Cx) {
+    let last = cx.records.get(WARM, KEY).await.ok().flatten();
+    let last = last.and_then(|record| record.version.parse::<i64>().ok());
+    let now = cx.now.seconds();
+    if last.is_some_and(|last| now - last < WARM_S) || others(cx, "", None).await.is_err() {
+        return;
+    }
+    let record = Record {
+        key: KEY.to_owned(),
+        version: now.to_string(),
+        body: String::new(),
+    };
+    cx.records.put(WARM, &record).await.ok();
+}
+
+async fn directory(cx: &Cx, q: &str) -> Result<Directory, ProviderError> {
     let request = cx
         .api
         .at("people")
@@ -192,9 +249,8 @@ async fn directory(cx: &Cx, q: &str) -> Result<Vec<Person>, ProviderError> {
         .query("query", q)
         .query("readMask", DIRECTORY_FIELDS)
         .query("sources", "DIRECTORY_SOURCE_TYPE_DOMAIN_PROFILE")
-        .query("pageSize", OTHER_PAGE);
-    let found: Directory = request.send().await?;
-    Ok(found.people)
+        .query("pageSize", DIRECTORY_PAGE);
+    request.send().await
 }
 
 /// How well a contact fits: 0 is best, `None` not at all. Each word must be somewhere.

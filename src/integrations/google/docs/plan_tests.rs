@@ -169,6 +169,10 @@ fn an_edit_without_a_place_refuses_all() {
             "edit 1 (style): `text` must be bold",
         ),
         (
+            vec![edit(Op::Comment, "first", &"é".repeat(1_025))],
+            "edit 1 (comment): `text` must have 1 to 2048 bytes",
+        ),
+        (
             vec![
                 edit(Op::ReplaceSection, "Goals", "x"),
                 edit(Op::ReplaceText, "100", "x"),

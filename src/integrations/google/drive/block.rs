@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::super::grants::{FINDERS, READ};
 use super::super::refs::FileRef;
-use super::model::{FOLDER, FileList, metadata, resolved};
+use super::model::{FOLDER, FileList, metadata, readable};
 use super::query::quoted;
 use super::read::{Part, page_of};
 use super::rows;
@@ -35,12 +35,12 @@ impl ContextBlock for FileBlock {
         let file = FileRef::parse(&self.file_id).ok_or_else(|| {
             ToolError::Invalid("the address must hold the id of a file".to_owned())
         })?;
-        let found = resolved(cx, &file).await?;
+        let found = readable(cx, &file).await?;
         let version = found.version().map(ToOwned::to_owned);
         if version.is_some() && version == cx.held {
             return Ok(Content::unchanged());
         }
-        let page = page_of(cx, &found, &file, &Part::default()).await?;
+        let page = page_of(cx, &found, &file, &Part::whole(cx)).await?;
         let Some(text) = page.text else {
             return Err(ToolError::Invalid(format!(
                 "{} has no text to read; open it at {}",
@@ -116,7 +116,11 @@ pub(in super::super) async fn newest(cx: &Cx, file: &FileRef) -> Result<Newest, 
     if !FINDERS.iter().any(|scope| cx.granted.has(scope)) {
         return Ok(Newest::Other(None));
     }
-    let found = metadata(cx, file).await?;
+    let found = match metadata(cx, file).await {
+        // Made elsewhere, and Drive may show only what was made here: the editor may know it nevertheless.
+        Err(ToolError::NotFound(_)) => return Ok(Newest::Other(None)),
+        found => found?,
+    };
     let version = found.version().map(ToOwned::to_owned);
     if version.is_some() && version == cx.held {
         return Ok(Newest::Held);

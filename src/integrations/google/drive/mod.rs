@@ -1,6 +1,8 @@
 //! Toolset "Drive": finding, reading, writing, filing and sharing files of any kind.
 
 mod block;
+mod comments;
+mod editor;
 mod model;
 mod organize;
 mod query;

@@ -3,7 +3,9 @@
 use http::HeaderName;
 use serde::Deserialize;
 
-use super::super::refs::{FileRef, seen};
+use super::super::grants::{FINDERS, SEE_ALL};
+use super::super::refs::{FileRef, seen, unseen};
+use super::editor;
 use crate::kit::client::Request;
 use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::tool::Cx;
@@ -112,6 +114,24 @@ pub(super) async fn metadata(cx: &Cx, file: &FileRef) -> Result<File, ToolError>
         &format!("file {file}"),
         keyed(request, file).send().await,
     )
+}
+
+/// The file to be read, or what it is a shortcut to. `drive.file` alone shows only what was made here, and the scope of an
+/// editor nothing of Drive at all: then the editors are asked whether the id is one of theirs.
+pub(super) async fn readable(cx: &Cx, file: &FileRef) -> Result<File, ToolError> {
+    let any = |scopes: &[&str]| scopes.iter().any(|scope| cx.granted.has(scope));
+    let shown = if any(FINDERS) {
+        resolved(cx, file).await
+    } else {
+        Err(unseen(cx, &format!("file {file}")))
+    };
+    match shown {
+        Err(ToolError::NotFound(why)) if !any(SEE_ALL) => {
+            let known = editor::found(cx, file).await?;
+            known.ok_or(ToolError::NotFound(why))
+        }
+        shown => shown,
+    }
 }
 
 /// The file, or what it is a shortcut to.

@@ -1,26 +1,23 @@
 //! `google_read_file`: any file as text.
 
-use std::fmt::Write as _;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::refs::{FileRef, seen};
-use super::super::{docs, grants, sheets, slides};
-use super::model::{
-    DOCUMENT, FOLDER, File, GOOGLE, PRESENTATION, SPREADSHEET, User, keyed, resolved,
-};
+use super::super::{docs, grants, room, sheets, slides};
+use super::comments::{self, Open};
+use super::model::{DOCUMENT, FOLDER, File, GOOGLE, PRESENTATION, SPREADSHEET, keyed, readable};
 use super::rows;
 use crate::kit::args::Cursor;
-use crate::kit::documents::{self, Wanted, extract, format_of};
+use crate::kit::documents::{self, Format, Wanted, extract, format_of};
 use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::output::Output;
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
 
 /// Largest file that is fetched to be read.
 const MAX_BYTES: usize = 24 * 1024 * 1024;
-/// Most comments told.
-const MAX_COMMENTS: u32 = 100;
+/// The least text of a page, so that every page goes on.
+const LEAST_CHARS: usize = 40;
 
 /// Read a file: Docs as Markdown, Sheets as CSV, Slides as outline, PDF, Office and text files as text.
 #[derive(Deserialize, JsonSchema)]
@@ -59,7 +56,7 @@ pub(super) struct Mark {
 }
 
 /// Which part of a file is wanted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Part<'a> {
     tab: &'a str,
     pages: Option<(u32, u32)>,
@@ -68,6 +65,23 @@ pub(super) struct Part<'a> {
     outline: bool,
     /// Where to go on.
     at: Option<u64>,
+    /// Characters, as JSON, that the text and the names of its parts may take.
+    room: usize,
+}
+
+impl Part<'_> {
+    /// All of it that an answer holds.
+    pub(super) const fn whole(cx: &Cx) -> Self {
+        Self {
+            tab: "",
+            pages: None,
+            sheet: "",
+            range: "",
+            outline: false,
+            at: None,
+            room: cx.max_chars,
+        }
+    }
 }
 
 /// A part of a file's text.
@@ -77,10 +91,12 @@ pub(super) struct Page {
     pub(super) text: Option<String>,
     pub(super) media: &'static str,
     pub(super) next: Option<u64>,
+    /// The revision that an edit may name, of a document.
+    revision: Option<String>,
     /// Pages, slides or sheets in all.
     total: Option<u64>,
-    /// Tabs of a document, sheets of a workbook: id and title.
-    parts: Vec<(String, String)>,
+    /// Tabs of a document, sheets of a workbook.
+    parts: Vec<String>,
     /// Whether something of it is missing.
     pub(super) cut: bool,
     notes: Vec<String>,
@@ -102,7 +118,11 @@ impl Tool for ReadFile {
             None => None,
         };
         let pages = documents::pages(&self.pages)?;
-        let file = resolved(cx, &self.file).await?;
+        let file = readable(cx, &self.file).await?;
+        let mut output = Output::default();
+        let open = self.open_comments(cx, &file, &mut output).await?;
+        let mut item = rows::item(cx, &file);
+        let room = room::beside(cx, &mut item);
         let part = Part {
             tab: &self.tab,
             pages,
@@ -110,11 +130,14 @@ impl Tool for ReadFile {
             range: &self.range,
             outline: self.outline,
             at: mark.as_ref().map(|mark| mark.at),
+            // Comments take no more than a third from the text.
+            room: room - open.chars().min(room / 3),
         };
         let page = page_of(cx, &file, &self.file, &part).await?;
-        let mut item = rows::item(cx, &file)
-            .field("text", page.text)
-            .field("media", page.media);
+        let taken = room::chars(&page.text) + room::chars(&page.parts);
+        item.set("text", page.text);
+        item.set("media", page.media);
+        item.set("revision", page.revision);
         if let Some(total) = page.total {
             item.set(
                 if file.mime_type == PRESENTATION {
@@ -125,27 +148,14 @@ impl Tool for ReadFile {
                 total,
             );
         }
-        let parts: Vec<String> = page
-            .parts
-            .iter()
-            .map(|(id, title)| {
-                if id.is_empty() {
-                    title.clone()
-                } else {
-                    format!("{title} ({id})")
-                }
-            })
-            .collect();
-        item.set("tabs", parts);
-        let mut output = Output::default();
-        if self.comments {
-            match comments(cx, &file.id).await {
-                Ok(found) => item.set("comments", found),
-                Err(error) if error.is_partial() => {
-                    output = output.warn(format!("its comments were not read: {error}"));
-                }
-                Err(error) => return Err(error.into()),
-            }
+        item.set("tabs", page.parts);
+        let (shown, hidden) = open.fitting(room.saturating_sub(taken));
+        item.set("comments", shown);
+        if hidden > 0 {
+            output.truncated = true;
+            output = output.warn(format!(
+                "{hidden} open comments are left out or cut; ask with a larger `max_chars`"
+            ));
         }
         if let Some(before) = &mark
             && before.version.as_deref() != file.version()
@@ -154,10 +164,45 @@ impl Tool for ReadFile {
                 output.warn("the file changed since the page before; start over to read it whole");
         }
         output.items.push(item);
-        output.truncated = page.cut || page.next.is_some();
+        output.truncated |= page.cut || page.next.is_some();
         output.warnings.extend(page.notes);
         let version = file.version().map(ToOwned::to_owned);
         Ok(output.next(page.next.map(|at| Cursor::of(&Mark { version, at }))))
+    }
+}
+
+impl ReadFile {
+    /// The comments, if they are wanted: with the first page, and not again with those behind it.
+    async fn open_comments(
+        &self,
+        cx: &Cx,
+        file: &File,
+        output: &mut Output,
+    ) -> Result<Open, ToolError> {
+        if !self.comments || self.cursor.is_some() {
+            return Ok(Open::default());
+        }
+        if !cx.granted.missing(grants::READ_FILES).is_empty() {
+            let warning = "its comments were not read: they need access to Drive's files";
+            output.warnings.push(warning.to_owned());
+            return Ok(Open::default());
+        }
+        match comments::open(cx, &file.id).await {
+            Ok(open) => {
+                if open.is_more {
+                    let warning =
+                        "it has more comments than are looked at: open ones may be missing";
+                    output.warnings.push(warning.to_owned());
+                }
+                Ok(open)
+            }
+            Err(error) if error.is_partial() => {
+                let warning = format!("its comments were not read: {error}");
+                output.warnings.push(warning);
+                Ok(Open::default())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -202,10 +247,13 @@ async fn document(cx: &Cx, file: &FileRef, part: &Part<'_>) -> Result<Page, Tool
         outline: part.outline,
     };
     let found = docs::read(cx, file, wanted).await?;
+    let parts = names(found.tabs, part.room / 4);
+    let room = part.room.saturating_sub(room::chars(&parts));
     Ok(Page {
         media: "text/markdown",
-        parts: found.tabs,
-        ..lines(&found.markdown, part.at.unwrap_or_default(), cx.max_chars)
+        parts,
+        revision: found.revision,
+        ..lines(&found.markdown, part.at.unwrap_or_default(), room)
     })
 }
 
@@ -214,14 +262,22 @@ async fn spreadsheet(cx: &Cx, file: &FileRef, part: &Part<'_>) -> Result<Page, T
         sheet: part.sheet,
         range: part.range,
         row: part.at.and_then(|row| u32::try_from(row).ok()),
-        max_chars: cx.max_chars,
+        max_chars: part.room,
+        names_chars: part.room / 4,
     };
     let found = sheets::csv(cx, file, slice).await?;
+    let note = |row| {
+        format!(
+            "row {row} is longer than the answer may be: ask for fewer columns in `range`, or with a larger `max_chars`"
+        )
+    };
     Ok(Page {
+        parts: names(found.tabs, part.room / 4),
         text: Some(found.text),
         media: "text/csv",
         next: found.next_row.map(u64::from),
-        parts: found.tabs,
+        cut: found.cut_row.is_some(),
+        notes: found.cut_row.map(note).into_iter().collect(),
         ..Page::default()
     })
 }
@@ -241,7 +297,7 @@ async fn presentation(cx: &Cx, file: &FileRef, part: &Part<'_>) -> Result<Page, 
     Ok(Page {
         media: "text/markdown",
         total: u64::try_from(total).ok(),
-        ..lines(&text, part.at.unwrap_or_default(), cx.max_chars)
+        ..lines(&text, part.at.unwrap_or_default(), part.room)
     })
 }
 
@@ -279,12 +335,23 @@ async fn stored(
         return Ok(match String::from_utf8(bytes) {
             Ok(text) if !text.contains('\0') => Page {
                 media: "text/plain",
-                ..lines(&text, part.at.unwrap_or_default(), cx.max_chars)
+                ..lines(&text, part.at.unwrap_or_default(), part.room)
             },
             _ => unread(&format!("{} cannot be read as text", file.mime_type)),
         });
     };
-    // What has no pages of its own is cut into pages as large as the caller wants them.
+    match format {
+        Format::Pdf | Format::Pptx | Format::Xlsx | Format::Csv => {
+            parted(bytes, format, part).await
+        }
+        Format::Docx | Format::Html | Format::Text | Format::Mail => {
+            unparted(bytes, format, part).await
+        }
+    }
+}
+
+/// What has pages, or rows that are asked for by `range`.
+async fn parted(bytes: Vec<u8>, format: Format, part: &Part<'_>) -> Result<Page, ToolError> {
     let pages = match (
         part.at.and_then(|page| u32::try_from(page).ok()),
         part.pages,
@@ -293,122 +360,77 @@ async fn stored(
         (Some(page), None) => Some((page, u32::MAX)),
         (None, pages) => pages,
     };
+    // As JSON the text is longer: line breaks, quotation marks. A workbook has the names of its sheets besides.
+    let spare = if format == Format::Xlsx { 4 } else { 8 };
     let wanted = Wanted {
         pages,
         sheet: (!part.sheet.is_empty()).then(|| part.sheet.to_owned()),
         range: (!part.range.is_empty()).then(|| part.range.to_owned()),
-        max_chars: cx.max_chars,
+        max_chars: part.room - part.room / spare,
     };
     let found = extract(bytes, format, wanted).await?;
-    let parts = found.parts.into_iter().map(|title| (String::new(), title));
     Ok(Page {
         text: Some(found.text),
         media: found.media,
         next: found.next_page.map(u64::from),
         total: found.total.map(u64::from),
-        parts: parts.collect(),
+        parts: room::listed(found.parts, part.room / 8),
         cut: found.truncated,
         notes: found.notes,
+        ..Page::default()
     })
 }
 
-/// The text from this character on, as many whole lines as fit.
-fn lines(text: &str, from: u64, max_chars: usize) -> Page {
+/// What is one long text. It is taken whole and cut here, where a page begins at a character: pages of the asked length
+/// would shift with every call that asks for another length.
+async fn unparted(bytes: Vec<u8>, format: Format, part: &Part<'_>) -> Result<Page, ToolError> {
+    let wanted = Wanted {
+        max_chars: usize::MAX,
+        ..Wanted::default()
+    };
+    let found = extract(bytes, format, wanted).await?;
+    let mut notes = found.notes;
+    if part.pages.is_some() {
+        notes.push("it has no pages: a long text goes on with the cursor".to_owned());
+    }
+    Ok(Page {
+        media: found.media,
+        cut: found.truncated,
+        notes,
+        ..lines(&found.text, part.at.unwrap_or_default(), part.room)
+    })
+}
+
+/// The names of a file's parts with their ids, as many as fit.
+fn names(parts: Vec<(String, String)>, room: usize) -> Vec<String> {
+    let named = parts
+        .into_iter()
+        .map(|(id, title)| format!("{title} ({id})"));
+    room::listed(named.collect(), room)
+}
+
+/// The text from this character on, as many whole lines as fit as JSON.
+fn lines(text: &str, from: u64, room: usize) -> Page {
     let skip = usize::try_from(from).unwrap_or(usize::MAX);
     let start = text
         .char_indices()
         .nth(skip)
         .map_or(text.len(), |(at, _)| at);
     let rest = &text[start..];
-    let Some((full, _)) = rest.char_indices().nth(max_chars) else {
+    let full = room::fitting(rest, room.max(LEAST_CHARS));
+    if full.len() == rest.len() {
         return Page {
             text: Some(rest.to_owned()),
             ..Page::default()
         };
-    };
+    }
     // A line longer than all that fits is cut within.
-    let end = rest[..full].rfind('\n').map_or(full, |at| at + 1);
-    let taken = rest[..end].chars().count();
+    let kept = full.rfind('\n').map_or(full, |at| &full[..=at]);
     Page {
-        text: Some(rest[..end].to_owned()),
-        next: u64::try_from(skip + taken).ok(),
+        text: Some(kept.to_owned()),
+        next: u64::try_from(skip + kept.chars().count()).ok(),
         ..Page::default()
     }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Comments {
-    comments: Vec<Comment>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Comment {
-    author: User,
-    content: String,
-    created_time: String,
-    resolved: bool,
-    quoted_file_content: Option<Quoted>,
-    replies: Vec<Reply>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Quoted {
-    value: String,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Reply {
-    author: User,
-    content: String,
-}
-
-/// The comments that are not resolved, each as a short text.
-async fn comments(cx: &Cx, id: &str) -> Result<Vec<String>, ProviderError> {
-    let found: Comments = cx
-        .api
-        .get(&["drive", "v3", "files", id, "comments"])
-        .query("pageSize", MAX_COMMENTS)
-        .query("fields", "comments(author(displayName,emailAddress),content,createdTime,resolved,quotedFileContent(value),replies(author(displayName,emailAddress),content))")
-        .send()
-        .await?;
-    let open = found
-        .comments
-        .into_iter()
-        .filter(|comment| !comment.resolved);
-    Ok(open
-        .map(|comment| {
-            let mut text = format!(
-                "{} ({})",
-                rows::person(&comment.author),
-                comment.created_time
-            );
-            if let Some(quoted) = comment.quoted_file_content {
-                let _ = write!(
-                    text,
-                    " on “{}”",
-                    crate::kit::text::clip(quoted.value.trim(), 200)
-                );
-            }
-            let _ = write!(text, ": {}", comment.content);
-            for reply in comment
-                .replies
-                .iter()
-                .filter(|reply| !reply.content.is_empty())
-            {
-                let _ = write!(
-                    text,
-                    "\n↳ {}: {}",
-                    rows::person(&reply.author),
-                    reply.content
-                );
-            }
-            text
-        })
-        .collect())
 }
 
 #[cfg(test)]
@@ -418,17 +440,23 @@ mod tests {
 
     #[test]
     fn a_long_text_is_read_in_whole_lines() {
-        let text = "one 🚀\ntwo\nthree three\n";
+        let long = "three ".repeat(8);
+        let text = format!("one 🚀\n\"two\"\n{long}\n");
         let mut at = 0;
         let mut seen = Vec::new();
         loop {
-            let page = lines(text, at, 8);
-            seen.push(page.text.unwrap());
+            let page = lines(&text, at, 0);
+            let text = page.text.unwrap();
+            assert!(room::chars(&text) <= LEAST_CHARS + 2, "{text}");
+            seen.push(text);
             match page.next {
                 Some(next) => at = next,
                 None => break,
             }
         }
-        assert_eq!(seen, ["one 🚀\n", "two\n", "three th", "ree\n"]);
+        assert_eq!(seen.concat(), text);
+        assert_eq!(seen[0], "one 🚀\n\"two\"\n");
+        assert_eq!(seen[1], long[..LEAST_CHARS]);
+        assert_eq!(seen.len(), 3);
     }
 }

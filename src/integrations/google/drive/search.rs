@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::super::grants::FIND;
+use super::super::grants::{DRIVES, FIND};
 use super::super::refs::{FileRef, seen};
 use super::model::{Drives, FIELDS, FileList};
 use super::query::{Kind, Wanted, quoted};
@@ -16,6 +16,9 @@ use crate::kit::error::ToolError;
 use crate::kit::output::Output;
 use crate::kit::text;
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
+
+/// Shortest text taken for the id of a shared drive; today's have 19 characters.
+const DRIVE_ID: usize = 15;
 
 /// Search Drive files, shared drives included; newest first, or best match with `query`.
 #[derive(Deserialize, JsonSchema)]
@@ -53,6 +56,17 @@ pub(super) struct SearchFiles {
     cursor: Option<Cursor>,
 }
 
+/// Where a search goes on, with all that it was: `7d` is another moment on the next page, and Google takes its token only
+/// with the search that it gave it for.
+#[derive(Serialize, Deserialize)]
+struct Page {
+    q: String,
+    /// The id of a shared drive.
+    drive: Option<String>,
+    by_relevance: bool,
+    token: String,
+}
+
 impl Tool for SearchFiles {
     const NAME: &'static str = "google_search_files";
     const TITLE: &'static str = "Search files";
@@ -64,6 +78,57 @@ impl Tool for SearchFiles {
     };
 
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
+        let (page, token) = match &self.cursor {
+            Some(cursor) => {
+                let page: Page = cursor.read()?;
+                let token = page.token.clone();
+                (page, Some(token))
+            }
+            None => (self.first(cx).await?, None),
+        };
+        let corpora = if page.drive.is_some() {
+            "drive"
+        } else {
+            "allDrives"
+        };
+        let request = cx
+            .api
+            .get(&["drive", "v3", "files"])
+            .query("q", &page.q)
+            .query("corpora", corpora)
+            .query_opt("driveId", page.drive.as_deref())
+            .query("includeItemsFromAllDrives", true)
+            .query("supportsAllDrives", true)
+            .query_opt(
+                "orderBy",
+                (!page.by_relevance).then_some("modifiedTime desc"),
+            )
+            .query("pageSize", self.limit.get())
+            .query_opt("pageToken", token)
+            .query(
+                "fields",
+                format!("files({FIELDS}),nextPageToken,incompleteSearch"),
+            );
+        let what = page.drive.as_ref().map_or_else(
+            || "the folder".to_owned(),
+            |id| format!("shared drive {id}"),
+        );
+        let found: FileList = seen(cx, &what, request.send().await)?;
+        let items = found.files.iter().map(|file| rows::item(cx, file));
+        let next = found.next_page_token.map(|token| Page { token, ..page });
+        let mut output = Output::of(items.collect()).next(next.as_ref().map(Cursor::of));
+        if found.incomplete_search {
+            output = output.warn(
+                "Drive did not look into every shared drive; name one in `shared_drive` to search it whole",
+            );
+        }
+        Ok(output)
+    }
+}
+
+impl SearchFiles {
+    /// What is asked for with the first page.
+    async fn first(&self, cx: &Cx) -> Result<Page, ToolError> {
         let since = match self.modified_since.as_str() {
             "" => None,
             text => Some(instant(text, cx.now).ok_or_else(|| {
@@ -85,47 +150,25 @@ impl Tool for SearchFiles {
             since,
             raw: &self.q,
         };
-        let corpora = if drive.is_some() {
-            "drive"
-        } else {
-            "allDrives"
-        };
-        let request = cx
-            .api
-            .get(&["drive", "v3", "files"])
-            .query("q", wanted.query())
-            .query("corpora", corpora)
-            .query_opt("driveId", drive.as_deref())
-            .query("includeItemsFromAllDrives", true)
-            .query("supportsAllDrives", true)
-            .query_opt(
-                "orderBy",
-                (!wanted.by_relevance()).then_some("modifiedTime desc"),
-            )
-            .query("pageSize", self.limit.get())
-            .query_opt("pageToken", self.cursor.as_ref().map(|cursor| &cursor.0))
-            .query(
-                "fields",
-                format!("files({FIELDS}),nextPageToken,incompleteSearch"),
-            );
-        let what = drive.map_or_else(
-            || "the folder".to_owned(),
-            |id| format!("shared drive {id}"),
-        );
-        let found: FileList = seen(cx, &what, request.send().await)?;
-        let items = found.files.iter().map(|file| rows::item(cx, file));
-        let mut output = Output::of(items.collect()).next(found.next_page_token.map(Cursor));
-        if found.incomplete_search {
-            output = output.warn(
-                "Drive did not look into every shared drive; name one in `shared_drive` to search it whole",
-            );
-        }
-        Ok(output)
+        Ok(Page {
+            q: wanted.query(),
+            drive,
+            by_relevance: wanted.by_relevance(),
+            token: String::new(),
+        })
     }
 }
 
-/// The id of the shared drive of this name or id.
+/// The id of the shared drive of this name or id. Names are looked up only by who may list drives.
 async fn shared_drive(cx: &Cx, text: &str) -> Result<String, ToolError> {
+    if !DRIVES.iter().any(|scope| cx.granted.has(scope)) {
+        let named = FileRef::parse(text).filter(|named| named.id().len() >= DRIVE_ID);
+        return named.map(|named| named.id().to_owned()).ok_or_else(|| {
+            ToolError::Invalid(
+                "`shared_drive`: finding a drive by its name needs drive.readonly, which was not granted; give its id, the last part of its address".to_owned(),
+            )
+        });
+    }
     let found: Drives = cx
         .api
         .get(&["drive", "v3", "drives"])

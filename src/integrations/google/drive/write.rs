@@ -9,7 +9,7 @@ use serde_json::{Map, json};
 use super::super::diff::unified;
 use super::super::grants::WRITE;
 use super::super::refs::{FileRef, seen};
-use super::model::{DOCUMENT, FOLDER, File, PRESENTATION, SPREADSHEET, resolved};
+use super::model::{DOCUMENT, FOLDER, File, GOOGLE, PRESENTATION, SPREADSHEET, resolved};
 use super::read::{Part, page_of};
 use super::rows;
 use super::upload::{Content, upload};
@@ -194,7 +194,7 @@ impl WriteFile {
         }
         let mut output = Output::default();
         if !self.content.is_empty() {
-            let before = page_of(cx, found, file, &Part::default()).await?;
+            let before = page_of(cx, found, file, &Part::whole(cx)).await?;
             match before.text {
                 Some(text) if before.next.is_none() => {
                     item.set(
@@ -214,18 +214,7 @@ impl WriteFile {
         &self,
         replaced: Option<&File>,
     ) -> Result<(Content, Option<&'static str>), ToolError> {
-        let bytes =
-            match (self.content.is_empty(), self.base64.is_empty()) {
-                (false, false) => {
-                    return Err(ToolError::Invalid(
-                        "give either `content` or `base64`".to_owned(),
-                    ));
-                }
-                (_, true) => None,
-                (true, false) => Some(STANDARD.decode(self.base64.trim()).map_err(|_| {
-                    ToolError::Invalid("`base64` is not standard base64".to_owned())
-                })?),
-            };
+        let bytes = self.bytes()?;
         let given = self.media_type.trim();
         let plain = |c: char| c.is_ascii_graphic() || c == ' ';
         let fits = given.is_empty() || given.contains('/') && given.chars().all(plain);
@@ -246,65 +235,79 @@ impl WriteFile {
                 ));
             }
         };
-        let (usual, made) = match (self.kind, &bytes) {
-            (Some(As::Docx), None) => (DOCX, Some(docx_of_markdown(&self.content)?)),
-            (Some(As::Xlsx), None) => (XLSX, Some(xlsx_of_csv(&self.content)?)),
-            (Some(As::Docx), Some(_)) => (DOCX, None),
-            (Some(As::Xlsx), Some(_)) => (XLSX, None),
-            (_, None) => match google {
-                Some(DOCUMENT) => ("text/markdown", None),
-                Some(SPREADSHEET) => ("text/csv", None),
-                Some(_) => {
-                    return Err(ToolError::Invalid(
-                        "slides are made from `base64` of a pptx; create an empty deck and use google_edit_slides for text".to_owned(),
-                    ));
-                }
-                None => (
-                    by_name(self.file_name(replaced)).unwrap_or("text/plain"),
-                    None,
-                ),
-            },
-            (_, Some(_)) => match google {
-                Some(DOCUMENT) => (DOCX, None),
-                Some(SPREADSHEET) => (XLSX, None),
-                Some(_) => (PPTX, None),
-                None => {
-                    let stored = replaced.map(|file| file.mime_type.as_str());
-                    let name = by_name(self.file_name(replaced));
-                    let media = name
-                        .or(stored)
-                        .unwrap_or("application/octet-stream")
-                        .to_owned();
-                    let media = if given.is_empty() {
-                        media
-                    } else {
-                        given.to_owned()
-                    };
-                    return Ok((
-                        Content {
-                            media,
-                            bytes: bytes.unwrap_or_default(),
-                        },
-                        None,
-                    ));
-                }
+        // What the file is by its name, or was when it was stored.
+        let own = by_name(self.file_name(replaced)).or(native);
+        let content = match bytes {
+            Some(bytes) => self.of_bytes(bytes, google, own),
+            None => self.of_text(google, own)?,
+        };
+        Ok((content, google))
+    }
+
+    /// What `base64` holds, if it is given.
+    fn bytes(&self) -> Result<Option<Vec<u8>>, ToolError> {
+        match (self.content.is_empty(), self.base64.is_empty()) {
+            (false, false) => Err(ToolError::Invalid(
+                "give either `content` or `base64`".to_owned(),
+            )),
+            (_, true) => Ok(None),
+            (true, false) => STANDARD
+                .decode(self.base64.trim())
+                .map(Some)
+                .map_err(|_| ToolError::Invalid("`base64` is not standard base64".to_owned())),
+        }
+    }
+
+    fn of_bytes(&self, bytes: Vec<u8>, google: Option<&str>, own: Option<&str>) -> Content {
+        let usual = match (self.kind, google) {
+            (Some(As::Docx), _) | (_, Some(DOCUMENT)) => DOCX,
+            (Some(As::Xlsx), _) | (_, Some(SPREADSHEET)) => XLSX,
+            (_, Some(_)) => PPTX,
+            (_, None) => own.unwrap_or("application/octet-stream"),
+        };
+        Content {
+            media: self.media(usual),
+            bytes,
+        }
+    }
+
+    fn of_text(&self, google: Option<&str>, own: Option<&str>) -> Result<Content, ToolError> {
+        let media = match (self.kind, google) {
+            (Some(As::Docx), _) => DOCX.to_owned(),
+            (Some(As::Xlsx), _) => XLSX.to_owned(),
+            (_, Some(DOCUMENT)) => self.media("text/markdown"),
+            (_, Some(SPREADSHEET)) => self.media("text/csv"),
+            (_, Some(_)) => {
+                return Err(ToolError::Invalid(
+                    "slides are made from `base64` of a pptx; create an empty deck and use google_edit_slides for text".to_owned(),
+                ));
+            }
+            // A file that is no text stays what it is, whatever the text is said to be.
+            (_, None) => match own {
+                Some(own) if form(own) != Form::Text => own.to_owned(),
+                own => self.media(own.unwrap_or("text/plain")),
             },
         };
-        let media = if given.is_empty() || made.is_some() {
-            usual
-        } else {
-            given
+        let bytes = match form(&media) {
+            Form::Text => self.content.clone().into_bytes(),
+            Form::Docx => docx_of_markdown(&self.content)?,
+            Form::Xlsx => xlsx_of_csv(&self.content)?,
+            Form::Other => {
+                return Err(ToolError::Invalid(format!(
+                    "`content` is text and cannot become {}; write a .docx, .xlsx, .md, .csv or another text, or give the file's bytes as `base64`",
+                    text::clip(&text::printable(rows::kind(&media)), 100)
+                )));
+            }
         };
-        let bytes = made
-            .or(bytes)
-            .unwrap_or_else(|| self.content.clone().into_bytes());
-        Ok((
-            Content {
-                media: media.to_owned(),
-                bytes,
-            },
-            google,
-        ))
+        Ok(Content { media, bytes })
+    }
+
+    /// The media type that was given, else this one.
+    fn media(&self, usual: &str) -> String {
+        match self.media_type.trim() {
+            "" => usual.to_owned(),
+            given => given.to_owned(),
+        }
     }
 
     fn file_name<'a>(&'a self, replaced: Option<&'a File>) -> &'a str {
@@ -312,6 +315,52 @@ impl WriteFile {
             Some(file) if self.name.trim().is_empty() => &file.name,
             _ => self.name.trim(),
         }
+    }
+}
+
+/// What text becomes in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// Text, as it is.
+    Text,
+    /// A Word document, from Markdown.
+    Docx,
+    /// A workbook, from CSV.
+    Xlsx,
+    /// Something that cannot be made from text.
+    Other,
+}
+
+/// The form of a media type. One that nobody knows is text: so are the many kinds of source and settings.
+fn form(media: &str) -> Form {
+    const KINDS: [&str; 8] = [
+        "image/",
+        "video/",
+        "audio/",
+        "font/",
+        "application/vnd.openxmlformats-",
+        "application/vnd.oasis.",
+        "application/vnd.ms-",
+        GOOGLE,
+    ];
+    const OTHERS: [&str; 7] = [
+        "application/pdf",
+        "application/msword",
+        "application/zip",
+        "application/x-zip-compressed",
+        "application/gzip",
+        "application/x-7z-compressed",
+        "application/vnd.rar",
+    ];
+    let media = media.split(';').next().unwrap_or_default().trim();
+    let media = media.to_ascii_lowercase();
+    match media.as_str() {
+        DOCX => Form::Docx,
+        XLSX => Form::Xlsx,
+        "image/svg+xml" => Form::Text,
+        other if OTHERS.contains(&other) => Form::Other,
+        other if KINDS.iter().any(|kind| other.starts_with(kind)) => Form::Other,
+        _text => Form::Text,
     }
 }
 
@@ -332,11 +381,87 @@ fn by_name(name: &str) -> Option<&'static str> {
         "jpg" | "jpeg" => "image/jpeg",
         "gif" => "image/gif",
         "pdf" => "application/pdf",
+        "webp" => "image/webp",
+        "mp3" => "audio/mpeg",
+        "mp4" => "video/mp4",
         "docx" => DOCX,
         "xlsx" => XLSX,
         "pptx" => PPTX,
+        "doc" => "application/msword",
+        "xls" => "application/vnd.ms-excel",
+        "ppt" => "application/vnd.ms-powerpoint",
+        "odt" => "application/vnd.oasis.opendocument.text",
+        "ods" => "application/vnd.oasis.opendocument.spreadsheet",
+        "odp" => "application/vnd.oasis.opendocument.presentation",
         "zip" => "application/zip",
         "eml" => "message/rfc822",
         _other => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+    use super::*;
+
+    fn write(name: &str, content: &str, media_type: &str) -> WriteFile {
+        WriteFile {
+            file: None,
+            name: name.to_owned(),
+            folder: None,
+            content: content.to_owned(),
+            base64: String::new(),
+            media_type: media_type.to_owned(),
+            kind: None,
+            if_version: String::new(),
+        }
+    }
+
+    #[test]
+    fn the_name_decides_the_form() {
+        let made = |name, media| write(name, "# A", media).content(None).map(|made| made.0);
+        for (name, given, media, head) in [
+            ("Plan.docx", "", DOCX, "PK"),
+            ("Plan.docx", "text/plain", DOCX, "PK"),
+            ("Plan.XLSX", "", XLSX, "PK"),
+            ("plan.md", "", "text/markdown", "# A"),
+            ("logo.svg", "", "image/svg+xml", "# A"),
+            ("Makefile", "", "text/plain", "# A"),
+            ("notes", "text/x-org", "text/x-org", "# A"),
+        ] {
+            let content = made(name, given).unwrap();
+            assert_eq!(content.media, media, "{name}");
+            assert!(content.bytes.starts_with(head.as_bytes()), "{name}");
+        }
+        for (name, given) in [
+            ("a.pdf", ""),
+            ("a.pptx", "text/plain"),
+            ("a.png", ""),
+            ("a.zip", ""),
+            ("a.doc", ""),
+            ("a", "application/pdf"),
+        ] {
+            let refused = made(name, given).unwrap_err().to_string();
+            assert!(refused.starts_with("`content` is text"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_stored_file_stays_what_it_is() {
+        let stored = |name: &str, mime_type: &str| File {
+            name: name.to_owned(),
+            mime_type: mime_type.to_owned(),
+            ..File::default()
+        };
+        let over = |file: &File| write("", "a,b", "").content(Some(file)).map(|made| made.0);
+        assert_eq!(over(&stored("contract", DOCX)).unwrap().media, DOCX);
+        assert_eq!(
+            over(&stored("Cargo.lock", "application/octet-stream"))
+                .unwrap()
+                .bytes,
+            b"a,b"
+        );
+        assert!(over(&stored("report", "application/pdf")).is_err());
+        assert!(over(&stored("survey", "application/vnd.google-apps.form")).is_err());
+    }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::asks::{seen, utc};
 use super::super::auth::GMAIL_READ;
+use super::super::room;
 use super::labels::LabelNames;
 use super::model::{Message, Thread};
 use super::read::{self, Kind};
@@ -71,21 +72,21 @@ impl Tool for GetMail {
         };
         let names = LabelNames::read(cx).await;
         let mut output = Output::default().total(Some(thread.messages.len() as u64));
-        let mut room = cx.max_chars * 3 / 4;
+        let mut left = cx.max_chars * 3 / 4;
         let mut shown: Vec<&Message> = Vec::new();
         for message in thread.messages.iter().rev().skip(given) {
             let text = read::body(message, self.history);
-            if room == 0 || (!shown.is_empty() && text.text.chars().count() > room) {
+            let mut item = whole(cx, message, &names);
+            let room = room::beside(cx, &mut item).min(left);
+            let (body, cut) = room::clipped(&text.text, room);
+            if cut && !shown.is_empty() {
                 break;
             }
-            let short = text::clip(&text.text, room);
-            room -= short.chars().count();
-            let cut = short.len() < text.text.len();
+            left -= room.min(room::chars(&body));
             output.truncated |= cut;
-            let item = whole(cx, message, &names)
-                .field("body", short)
-                .field("history_trimmed", read::flag(text.trimmed))
-                .field("body_cut", read::flag(cut));
+            item.set("body", body);
+            item.set("history_trimmed", read::flag(text.trimmed));
+            item.set("body_cut", read::flag(cut));
             output.items.push(item);
             shown.push(message);
         }
@@ -95,7 +96,11 @@ impl Tool for GetMail {
         }
         let known = known(cx, &shown).await;
         for (item, message) in output.items.iter_mut().zip(&shown) {
-            item.set("crm", contacts(message, &known));
+            let contacts = contacts(message, &known);
+            // Beside a long text there may be no room for them.
+            if room::chars(item) + room::chars(&contacts) < cx.max_chars * 9 / 10 {
+                item.set("crm", contacts);
+            }
         }
         tracked::notice(cx, &mut output).await;
         Ok(output)
@@ -142,21 +147,25 @@ impl GetMail {
                 text::clip(&text::printable(&part.mime_type), 80),
             )));
         };
-        let wanted = Wanted {
-            pages: documents::pages(&self.pages)?,
-            sheet: Some(self.sheet.clone()).filter(|sheet| !sheet.is_empty()),
-            range: None,
-            max_chars: cx.max_chars * 3 / 4,
-        };
-        let found = extract(bytes, format, wanted).await?;
-        let item = Item::new(format!("{}/{}", message.id, part.part_id))
+        let mut item = Item::new(format!("{}/{}", message.id, part.part_id))
             .url(read::url(cx, &message.id))
             .uri(cx.uri(&format!("mail/messages/{}", message.id)))
             .field("name", text::visible(part.filename.clone()))
             .field("media", part.mime_type.as_str())
-            .field("bytes", part.body.size)
+            .field("bytes", part.body.size);
+        let room = room::beside(cx, &mut item);
+        let wanted = Wanted {
+            pages: documents::pages(&self.pages)?,
+            sheet: Some(self.sheet.clone()).filter(|sheet| !sheet.is_empty()),
+            range: None,
+            // As JSON the text is longer, and the names of a workbook's sheets stand beside it. The same for every page,
+            // because pages of what has none of its own are as long as this.
+            max_chars: room - room / 4,
+        };
+        let found = extract(bytes, format, wanted).await?;
+        let item = item
             .field("pages", json!(found.total))
-            .field("sheets", found.parts)
+            .field("sheets", room::listed(found.parts, room / 8))
             .field("next_page", json!(found.next_page))
             .field("text", found.text);
         let mut output = Output::one(item);

@@ -3,14 +3,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::asks::{DAY_S, Moment};
-use super::super::auth::GMAIL_READ;
+use super::super::asks::Moment;
+use super::super::auth::{EVENTS_READ, GMAIL_READ};
+use super::super::calendar::own_zone;
 use super::labels::{self, LabelNames};
 use super::read::{self, Kind};
 use crate::kit::args::{Cursor, Limit};
 use crate::kit::error::ToolError;
 use crate::kit::output::Output;
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
+use crate::kit::zone::Zone;
 
 /// Search mail, newest first.
 #[derive(Default, Deserialize, JsonSchema)]
@@ -68,6 +70,7 @@ impl Tool for SearchMail {
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
         let all = labels::all_labels(cx).await?;
         let names = LabelNames::of(&all);
+        let mut output = Output::default();
         let (page, token) = if let Some(cursor) = &self.cursor {
             let page: Page = cursor.read()?;
             let token = page.token.clone();
@@ -77,8 +80,18 @@ impl Tool for SearchMail {
                 "" => None,
                 name => Some(labels::find(&all, name)?.id.clone()),
             };
+            let (since, until) = (bound("since", &self.since)?, bound("until", &self.until)?);
+            let has_day = [since, until]
+                .iter()
+                .any(|at| matches!(at, Some(Moment::Day(_))));
+            let zone = if has_day { zone(cx).await } else { None };
+            if has_day && zone.is_none() {
+                output = output.warn(
+                    "days are UTC: your own calendar, which has your time zone, cannot be seen",
+                );
+            }
             let page = Page {
-                q: self.query()?,
+                q: self.query(since, until, &zone.unwrap_or(Zone::UTC))?,
                 label,
                 messages: self.by == Kind::Message,
                 token: String::new(),
@@ -103,13 +116,36 @@ impl Tool for SearchMail {
         let next = listed
             .next_page_token
             .map(|token| Cursor::of(&Page { token, ..page }));
-        Ok(Output::of(items).next(next))
+        output.items = items;
+        Ok(output.next(next))
     }
+}
+
+/// The zone whose days are meant, that of the person's own calendar; `None` where that cannot be seen now. Mail is found
+/// without it too.
+async fn zone(cx: &Cx) -> Option<Zone> {
+    if !cx.granted.has(EVENTS_READ) {
+        return None;
+    }
+    own_zone(cx).await.ok().flatten()
+}
+
+/// What stands in an argument that may be empty.
+fn bound(argument: &str, text: &str) -> Result<Option<Moment>, ToolError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    Moment::read(argument, text).map(Some)
 }
 
 impl SearchMail {
     /// The query in Gmail's syntax. Dates alone would be read in Google's own time zone, seconds are exact.
-    fn query(&self) -> Result<String, ToolError> {
+    fn query(
+        &self,
+        since: Option<Moment>,
+        until: Option<Moment>,
+        zone: &Zone,
+    ) -> Result<String, ToolError> {
         let mut parts = Vec::new();
         if !self.q.trim().is_empty() {
             // `from:a OR from:b` with more behind it means something else without the brackets.
@@ -134,17 +170,12 @@ impl SearchMail {
         if self.has_attachment {
             parts.push("has:attachment".to_owned());
         }
-        if !self.since.is_empty() {
-            let since = Moment::read("since", &self.since)?.seconds();
-            parts.push(format!("after:{since}"));
+        if let Some(since) = since {
+            parts.push(format!("after:{}", since.begins(zone)));
         }
-        if !self.until.is_empty() {
-            let until = match Moment::read("until", &self.until)? {
-                // The whole day.
-                day @ Moment::Day(_) => day.seconds() + DAY_S,
-                instant @ Moment::Instant(_) => instant.seconds(),
-            };
-            parts.push(format!("before:{until}"));
+        if let Some(until) = until {
+            // The whole day.
+            parts.push(format!("before:{}", until.ends(zone)));
         }
         Ok(parts.join(" "))
     }
@@ -161,18 +192,25 @@ mod tests {
             q: "invoice OR offer".to_owned(),
             from: "dana@northwind.example".to_owned(),
             has_attachment: true,
-            since: "2026-11-01".to_owned(),
-            until: "2026-11-20".to_owned(),
             ..SearchMail::default()
         };
+        let (since, until) = (
+            bound("since", "2026-11-01").unwrap(),
+            bound("until", "2026-11-20").unwrap(),
+        );
         assert_eq!(
-            query.query().unwrap(),
+            query.query(since, until, &Zone::UTC).unwrap(),
             "(invoice OR offer) from:(dana@northwind.example) has:attachment after:1793491200 before:1795219200"
+        );
+        let berlin = Zone::named("Europe/Berlin").unwrap();
+        assert_eq!(
+            SearchMail::default().query(since, until, &berlin).unwrap(),
+            "after:1793487600 before:1795215600"
         );
         let tricky = SearchMail {
             to: "x) from:(ceo".to_owned(),
             ..SearchMail::default()
         };
-        assert!(tricky.query().is_err());
+        assert!(tricky.query(None, None, &Zone::UTC).is_err());
     }
 }

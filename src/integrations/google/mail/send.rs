@@ -87,7 +87,8 @@ impl Tool for SendMail {
                 Some(seen(cx, &format!("message {id}"), found)?)
             }
         };
-        let aliases = if self.mode().answers() || !self.from.is_empty() {
+        // What goes on from a message comes from the address that it was sent to, forwarded or answered.
+        let aliases = if old.is_some() || !self.from.is_empty() {
             read::send_as(cx).await?
         } else {
             Vec::new()

@@ -48,7 +48,7 @@ impl ContextBlock for SheetBlock {
             url: Some(format!(
                 "https://docs.google.com/spreadsheets/d/{file}/edit"
             )),
-            truncated: found.next_row.is_some(),
+            truncated: found.next_row.is_some() || found.cut_row.is_some(),
             ..Content::text(found.text)
         })
     }

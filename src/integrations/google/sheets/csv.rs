@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::super::refs::FileRef;
+use super::super::room;
 use super::cells::{Render, plain, spreadsheet, window};
 use crate::kit::error::ToolError;
 use crate::kit::tool::Cx;
@@ -19,7 +20,10 @@ pub(in super::super) struct Slice<'a> {
     pub(in super::super) range: &'a str,
     /// The row to begin with, from 1.
     pub(in super::super) row: Option<u32>,
+    /// Characters that the rows and the names of the tabs may take, as JSON.
     pub(in super::super) max_chars: usize,
+    /// How many of them the names may take.
+    pub(in super::super) names_chars: usize,
 }
 
 /// Rows as CSV.
@@ -30,6 +34,8 @@ pub(in super::super) struct Csv {
     pub(in super::super) tabs: Vec<(String, String)>,
     /// The row to go on with, from 1.
     pub(in super::super) next_row: Option<u32>,
+    /// The row, from 1, of which only the beginning fits.
+    pub(in super::super) cut_row: Option<u32>,
 }
 
 /// Reads a spreadsheet.
@@ -53,32 +59,44 @@ pub(in super::super) async fn csv(
             book.resolve(&format!("{}!{cells}", quoted(&tab.title)))?.0
         }
     };
+    let tabs = book.sheets.iter().map(|sheet| {
+        let tab = &sheet.properties;
+        (tab.sheet_id.to_string(), tab.title.clone())
+    });
+    let tabs: Vec<_> = tabs.collect();
+    let most = slice.max_chars - room::chars(&tabs).min(slice.names_chars);
     let mut text = String::new();
     let mut chars = 0;
+    let mut cut_row = None;
     let mut row = slice.row.map_or(area.rows.0, |row| row.saturating_sub(1));
     let next_row = 'pages: loop {
         let found = window(cx, file, &area, (row, STEP), Render::Shown).await?;
         for (number, cells) in (found.from..).zip(&found.rows) {
             let line = line(cells);
-            chars += line.chars().count();
-            if chars > slice.max_chars && !text.is_empty() {
+            // Without the quotation marks around it.
+            chars += room::chars(&line) - 2;
+            if chars <= most {
+                text.push_str(&line);
+                continue;
+            }
+            if !text.is_empty() {
                 break 'pages Some(number + 1);
             }
-            text.push_str(&line);
+            text.push_str(room::fitting(&line, most));
+            cut_row = Some(number + 1);
+            let is_last = (number - found.from) as usize + 1 == found.rows.len();
+            break 'pages (!is_last || found.next.is_some()).then_some(number + 2);
         }
         match found.next {
-            Some(next) if chars < slice.max_chars => row = next,
+            Some(next) if chars < most => row = next,
             other => break other.map(|next| next + 1),
         }
     };
-    let tabs = book.sheets.iter().map(|sheet| {
-        let tab = &sheet.properties;
-        (tab.sheet_id.to_string(), tab.title.clone())
-    });
     Ok(Csv {
         text,
-        tabs: tabs.collect(),
+        tabs,
         next_row,
+        cut_row,
     })
 }
 

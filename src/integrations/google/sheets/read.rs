@@ -2,10 +2,11 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::super::grants::READ_SHEETS;
 use super::super::refs::FileRef;
+use super::super::room;
 use super::a1::{Area, column};
 use super::cells::{Render, Spreadsheet, Window, names, spreadsheet, window};
 use super::csv::quoted;
@@ -15,6 +16,8 @@ use crate::kit::output::{Item, Output};
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
 use crate::kit::uri::encode;
 
+/// Characters of a list of rows in a warning.
+const SHOWN: usize = 80;
 /// Most ranges in one call.
 const MAX_RANGES: usize = 10;
 
@@ -112,8 +115,15 @@ impl Tool for ReadSheet {
             }),
             None => None,
         };
-        let mut output =
-            Output::of(self.rows(area, &found)).next(next.map(|mark| Cursor::of(&mark)));
+        let (items, cut) = self.rows(cx, area, &found);
+        let mut output = Output::of(items).next(next.map(|mark| Cursor::of(&mark)));
+        if !cut.is_empty() {
+            output.truncated = true;
+            output = output.warn(format!(
+                "longer than the answer may be, and cut: rows {}; ask for fewer columns, or with a larger `max_chars`",
+                room::listed(cut, SHOWN).join(", ")
+            ));
+        }
         if self.ranges.is_empty() && self.cursor.is_none() && book.sheets.len() > 1 {
             output = output.warn(format!("there are several tabs: {}", book.names()));
         }
@@ -150,26 +160,43 @@ impl ReadSheet {
         Output::of(items.collect()).total(count)
     }
 
-    fn rows(&self, area: &Area, found: &Window) -> Vec<Item> {
+    /// The rows with something in them, and the numbers of those of which not all cells fit.
+    fn rows(&self, cx: &Cx, area: &Area, found: &Window) -> (Vec<Item>, Vec<String>) {
         let names = names(&found.header, area);
         let title = area.tab.as_deref().unwrap_or_default();
         let first = column(area.columns.0);
+        let (mut items, mut cut) = (Vec::new(), Vec::new());
         let rows = (found.from..).zip(&found.rows);
-        let written = rows.filter(|(_, cells)| !cells.iter().all(is_empty));
-        let items = written.map(|(number, cells)| {
-            let item = Item::new(format!("{}!{first}{}", quoted(title), number + 1));
-            if self.shape == Shape::Grid {
-                return item.field("values", Value::Array(cells.clone()));
-            }
-            let mut values = Map::new();
+        for (number, cells) in rows.filter(|(_, cells)| !cells.iter().all(is_empty)) {
+            let mut item = Item::new(format!("{}!{first}{}", quoted(title), number + 1));
+            let mut room = room::beside(cx, &mut item);
+            let mut kept = Vec::new();
             for (name, cell) in names.iter().zip(cells) {
-                if !is_empty(cell) {
-                    values.insert(name.clone(), cell.clone());
+                let named = match self.shape {
+                    Shape::Grid => 1,
+                    Shape::Rows | Shape::Tabs if is_empty(cell) => continue,
+                    Shape::Rows | Shape::Tabs => room::chars(name) + 2,
+                };
+                let taken = named + room::chars(cell);
+                if taken > room {
+                    cut.push((number + 1).to_string());
+                    if let (Value::String(text), Some(left)) = (cell, room.checked_sub(named + 3)) {
+                        kept.push((name, Value::String(room::clipped(text, left).0)));
+                    }
+                    break;
                 }
+                room -= taken;
+                kept.push((name, cell.clone()));
             }
-            item.field("values", Value::Object(values))
-        });
-        items.collect()
+            let cells = kept.into_iter();
+            let values = if self.shape == Shape::Grid {
+                Value::Array(cells.map(|(_, cell)| cell).collect())
+            } else {
+                Value::Object(cells.map(|(name, cell)| (name.clone(), cell)).collect())
+            };
+            items.push(item.field("values", values));
+        }
+        (items, cut)
     }
 }
 

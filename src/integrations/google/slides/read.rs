@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::super::grants::READ_SLIDES;
 use super::super::refs::FileRef;
+use super::super::room;
 use super::model::{Element, Presentation, Slide};
 use super::outline::{body, one_line, presentation};
 use crate::kit::args::{Cursor, Limit};
@@ -13,6 +14,8 @@ use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::output::{Item, Output};
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
 
+/// Characters of a list of slides in a warning.
+const SHOWN: usize = 80;
 /// Thumbnails asked for at once; Google counts each as an expensive read.
 const AT_ONCE: usize = 4;
 
@@ -65,16 +68,16 @@ impl Tool for ReadSlides {
         }
         let limit = self.limit.get() as usize;
         let page: Vec<usize> = wanted.iter().copied().skip(from).take(limit).collect();
-        let mut items: Vec<Item> = page.iter().map(|index| self.row(&deck, *index)).collect();
         let mut output = Output::default();
+        let mut links = vec![None; page.len()];
         if self.thumbnails {
             let slides = page.iter().map(|index| &deck.slides[*index]);
-            let links: Vec<_> = slides.map(|slide| self.thumbnail(cx, slide)).collect();
-            let links: Vec<_> = stream::iter(links).buffered(AT_ONCE).collect().await;
+            let asked: Vec<_> = slides.map(|slide| self.thumbnail(cx, slide)).collect();
+            let asked: Vec<_> = stream::iter(asked).buffered(AT_ONCE).collect().await;
             let mut missing = 0;
-            for (item, link) in items.iter_mut().zip(links) {
-                match link {
-                    Ok(found) => item.set("thumbnail", found.content_url),
+            for (link, answer) in links.iter_mut().zip(asked) {
+                match answer {
+                    Ok(found) => *link = Some(found.content_url),
                     Err(error) if error.is_partial() => missing += 1,
                     Err(error) => return Err(error.into()),
                 }
@@ -83,8 +86,22 @@ impl Tool for ReadSlides {
                 output = output.warn(format!("{missing} thumbnails could not be made"));
             }
         }
+        let mut cut = Vec::new();
+        for (index, link) in page.iter().zip(links) {
+            let (item, is_cut) = self.row(cx, &deck, *index, link);
+            if is_cut {
+                cut.push((index + 1).to_string());
+            }
+            output.items.push(item);
+        }
+        if !cut.is_empty() {
+            output.truncated = true;
+            output = output.warn(format!(
+                "longer than the answer may be, and cut: slides {}; ask with a larger `max_chars`",
+                room::listed(cut, SHOWN).join(", ")
+            ));
+        }
         let end = from.saturating_add(limit);
-        output.items = items;
         Ok(output
             .total(u64::try_from(wanted.len()).ok())
             .next((end < wanted.len()).then(|| Cursor::of(&end))))
@@ -92,7 +109,14 @@ impl Tool for ReadSlides {
 }
 
 impl ReadSlides {
-    fn row(&self, deck: &Presentation, index: usize) -> Item {
+    /// A slide, and whether its text is cut: a single slide longer than the answer would lose half of it on its way out.
+    fn row(
+        &self,
+        cx: &Cx,
+        deck: &Presentation,
+        index: usize,
+        thumbnail: Option<String>,
+    ) -> (Item, bool) {
         let slide = &deck.slides[index];
         let layout = deck
             .layouts
@@ -106,16 +130,22 @@ impl ReadSlides {
             ))
             .field("number", index + 1)
             .field("title", one_line(&title))
-            .field("text", body(slide))
-            .field("notes", slide.notes())
             .field(
                 "layout",
                 layout.map(|layout| layout.layout_properties.name.as_str()),
-            );
+            )
+            .field("thumbnail", thumbnail);
         if slide.slide_properties.is_skipped {
             item.set("skipped", true);
         }
-        item
+        let (text, notes) = (body(slide), slide.notes());
+        let room = room::beside(cx, &mut item);
+        // What the text leaves is for the notes, and a quarter in any case.
+        let (text, text_cut) = room::clipped(&text, room - room::chars(&notes).min(room / 4));
+        let (notes, notes_cut) = room::clipped(&notes, room.saturating_sub(room::chars(&text)));
+        item.set("text", text);
+        item.set("notes", notes);
+        (item, text_cut || notes_cut)
     }
 
     async fn thumbnail(&self, cx: &Cx, slide: &Slide) -> Result<Thumbnail, ProviderError> {
