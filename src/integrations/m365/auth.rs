@@ -191,6 +191,7 @@ const DIRECTORY: Directory = Directory {
         // The person has asked an administrator; the request is open.
         "AADSTS90095",
     ],
+    personal_tenant: Some("consumers"),
     // What the permissions reference gives to work and school accounts alone.
     personal: Some((
         "a personal Microsoft account (outlook.com, hotmail.com, live.com)",

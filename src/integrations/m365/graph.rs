@@ -20,6 +20,8 @@ const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// Ids that stay the same when a message or event is moved. Sent with every request (`Api::headers`); one that prefers
 /// something else too says it again.
 pub(super) const IMMUTABLE: &str = r#"IdType="ImmutableId""#;
+/// The largest answer with many whole messages or events, in bytes: their texts cannot be asked for in part.
+pub(super) const WHOLE_BYTES: usize = 32 * 1024 * 1024;
 /// Most requests of one `$batch`.
 pub(super) const BATCH: usize = 20;
 
@@ -129,6 +131,13 @@ impl Step {
         })
     }
 
+    /// Adds options, encoded already.
+    pub(super) fn query(mut self, options: &'static str) -> Self {
+        self.url.push('?');
+        self.url.push_str(options);
+        self
+    }
+
     /// Adds a body.
     pub(super) fn json(mut self, body: Value) -> Self {
         self.body = Some(body);
@@ -192,7 +201,8 @@ pub(super) async fn batch(
     let mut request = cx
         .api
         .post(&path(&["$batch"]))
-        .json(&json!({ "requests": requests }));
+        .json(&json!({ "requests": requests }))
+        .max_bytes(WHOLE_BYTES);
     if reads {
         request = request.reads();
     }

@@ -70,6 +70,19 @@ fn own(text: &str) -> Option<Vec<String>> {
     )
 }
 
+/// The message that one of our own addresses names, and its attachment if it names one:
+/// `m365://acme/mail/M/attachments/A`.
+pub(super) fn mail_part(text: &str) -> Option<(String, Option<String>)> {
+    let own = own(text.trim())?;
+    match own.as_slice() {
+        [kind, message] if kind == "mail" => Some((message.clone(), None)),
+        [kind, message, part, attachment] if kind == "mail" && part == "attachments" => {
+            Some((message.clone(), Some(attachment.clone())))
+        }
+        _ => None,
+    }
+}
+
 /// A file or folder as somebody named it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum FileRef {
@@ -204,8 +217,8 @@ pub(super) enum SiteRef {
 }
 
 impl SiteRef {
-    /// Reads an id, `https://acme.sharepoint.com/sites/launch/…`, the same without its scheme, or one of our own
-    /// addresses. `None` for anything else, such as words.
+    /// Reads an id, `https://acme.sharepoint.com/sites/launch/…`, the same without its scheme, a sharing link that names its
+    /// site, or one of our own addresses. `None` for anything else, such as words, or addresses that name no site.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         if let Some(own) = own(text) {
@@ -219,7 +232,8 @@ impl SiteRef {
         }
         let url = match text.strip_prefix("https://") {
             Some(_) => Url::parse(text).ok()?,
-            None if text.split('/').next()?.contains('.')
+            // Much that has a dot is a name: `node.js`.
+            None if text.split('/').next()?.contains(".sharepoint.")
                 && !text.contains(char::is_whitespace) =>
             {
                 Url::parse(&format!("https://{text}")).ok()?
@@ -236,12 +250,9 @@ impl SiteRef {
                     .into_owned()
             })
             .collect();
-        // The rest of an address bar is pages and libraries of the site.
-        let managed = |first: &String| matches!(first.as_str(), "sites" | "teams" | "personal");
-        let path = match path.first() {
-            Some(first) if managed(first) && path.len() > 1 => path[..2].to_vec(),
-            _ => Vec::new(),
-        };
+        let segments: Vec<&str> = path.iter().map(String::as_str).collect();
+        let path = site_path(&segments)?.into_iter().map(ToOwned::to_owned);
+        let path = path.collect();
         Some(Self::At { host, path })
     }
 
@@ -257,6 +268,26 @@ impl SiteRef {
             }
         }
         address
+    }
+}
+
+/// The path of the site in an address whose path has these segments: the rest of an address bar is pages and libraries of
+/// the site. In a sharing link (`/:x:/s/launch/…`) the first segment is the kind of file, and `s` and `t` stand for `sites`
+/// and `teams`; `/:x:/r/` comes before the plain path. `None` when it names no site.
+fn site_path<'a>(segments: &[&'a str]) -> Option<Vec<&'a str>> {
+    let managed = |first: &str| matches!(first, "sites" | "teams" | "personal");
+    match *segments {
+        [] => Some(Vec::new()),
+        [first, name, ..] if managed(first) => Some(vec![first, name]),
+        [kind, short, name, ref rest @ ..] if kind.len() == 3 && kind.starts_with(':') => {
+            match (short, rest.first()) {
+                ("s", _) => Some(vec!["sites", name]),
+                ("t", _) => Some(vec!["teams", name]),
+                (_, Some(site)) if managed(name) => Some(vec![name, site]),
+                _ => None,
+            }
+        }
+        _ => None,
     }
 }
 
@@ -419,6 +450,16 @@ mod tests {
     }
 
     #[test]
+    fn attachments_are_named_below_their_mail() {
+        let both = |text| mail_part(text).map(|(mail, part)| (mail, part.unwrap_or_default()));
+        let pair = |mail: &str, part: &str| Some((mail.to_owned(), part.to_owned()));
+        assert_eq!(both("m365://a/mail/M%2F1/attachments/A"), pair("M/1", "A"));
+        assert_eq!(both("m365://a/mail/M"), pair("M", ""));
+        assert_eq!(both("m365://a/files/me/A"), None);
+        assert_eq!(both("M"), None);
+    }
+
+    #[test]
     fn sites_are_named_in_many_ways() {
         for (text, expected) in [
             (
@@ -441,10 +482,32 @@ mod tests {
                 "m365://a/sites/acme.sharepoint.com%2Fsites%2Fx/lists/y",
                 "v1.0/sites/acme.sharepoint.com:/sites/x",
             ),
+            (
+                "https://acme.sharepoint.com/:l:/s/launch/FOaB1c?e=4",
+                "v1.0/sites/acme.sharepoint.com:/sites/launch",
+            ),
+            (
+                "acme.sharepoint.com/:x:/t/launch/EaB1c",
+                "v1.0/sites/acme.sharepoint.com:/teams/launch",
+            ),
+            (
+                "https://acme.sharepoint.com/:w:/r/sites/launch/Shared%20Documents/a.docx",
+                "v1.0/sites/acme.sharepoint.com:/sites/launch",
+            ),
         ] {
             assert_eq!(SiteRef::parse(text).unwrap().address().join("/"), expected);
         }
-        for words in ["Autumn launch", "launch", "", "budgets, 2026"] {
+        for words in [
+            "Autumn launch",
+            "launch",
+            "",
+            "budgets, 2026",
+            "node.js",
+            "acme.example/sites/launch",
+            "https://acme.sharepoint.com/sites",
+            "https://acme.sharepoint.com/:x:/g/EaB1c",
+            "https://acme.sharepoint.com/_layouts/15/viewlsts.aspx",
+        ] {
             assert_eq!(SiteRef::parse(words), None, "{words}");
         }
     }

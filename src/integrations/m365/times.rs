@@ -13,12 +13,30 @@ use crate::kit::zone::Zone;
 /// What a calendar is shown in when nobody said.
 const UTC: &str = "UTC";
 
-/// The time zone of a call.
+/// The time zone of a call. Graph takes the names of Windows, and about a hundred of IANA's
+/// (<https://learn.microsoft.com/graph/api/resources/datetimetimezone>), so that of Windows is sent; where there is none, all
+/// is sent and answered in UTC.
 #[derive(Clone, Debug)]
 pub(super) struct Zoned {
-    /// As it is sent to Graph, which knows the names of Windows and of IANA.
+    /// As answers call it.
     pub(super) name: String,
+    /// What arguments are read in.
     pub(super) zone: Zone,
+    /// As it is sent to Graph.
+    pub(super) sent: String,
+    /// Whether Windows has a name for it.
+    is_known: bool,
+}
+
+impl Zoned {
+    /// What the clock of Graph's answers shows then; `end` takes a day to its end.
+    pub(super) fn clock(&self, when: When, end: bool) -> PrimitiveDateTime {
+        if self.is_known {
+            when.clock(&self.zone, end)
+        } else {
+            Zone::UTC.clock(when.instant(&self.zone, end))
+        }
+    }
 }
 
 /// The zone that was asked for.
@@ -27,22 +45,52 @@ pub(super) fn zone(cx: &Cx, wanted: &str) -> Result<Zoned, ToolError> {
     if name.is_empty() {
         return Ok(own_zone(cx));
     }
-    Ok(Zoned {
-        zone: Zone::read("tz", name)?,
-        name: name.to_owned(),
+    let zone = Zone::read("tz", name)?;
+    Ok(match Zone::windows(name, cx.now) {
+        Some(sent) => Zoned {
+            name: name.to_owned(),
+            zone,
+            sent: sent.to_owned(),
+            is_known: true,
+        },
+        None => Zoned {
+            name: UTC.to_owned(),
+            zone,
+            sent: UTC.to_owned(),
+            is_known: false,
+        },
     })
 }
 
-/// The person's own, as their mailbox names it; UTC when that is one that somebody made up.
+/// The person's own, as their mailbox names it; UTC when that is one that somebody made up, or Windows has none such.
 pub(super) fn own_zone(cx: &Cx) -> Zoned {
     let own = cx.account.detail("time_zone");
-    let (name, zone) = match Zone::named(own) {
-        Some(zone) => (own, zone),
-        None => (UTC, Zone::UTC),
+    let (name, zone, sent) = match (Zone::named(own), Zone::windows(own, cx.now)) {
+        (Some(zone), Some(sent)) => (own, zone, sent),
+        _ => (UTC, Zone::UTC, UTC),
     };
     Zoned {
         name: name.to_owned(),
         zone,
+        sent: sent.to_owned(),
+        is_known: true,
+    }
+}
+
+/// Like [`past`], as the end of a span: a date and `today` are taken to the end of that day.
+pub(super) fn until(
+    name: &str,
+    text: &str,
+    now: Timestamp,
+    zone: &Zone,
+) -> Result<Option<Timestamp>, ToolError> {
+    let day = match text.trim() {
+        "today" => Some(zone.day(now)),
+        text => date(text),
+    };
+    match day.and_then(Date::next_day) {
+        Some(next) => Ok(Some(zone.instant(next.midnight()))),
+        None => past(name, text, now, zone),
     }
 }
 
@@ -150,12 +198,19 @@ impl When {
         }
     }
 
+    /// So many days later, by the clock.
+    pub(super) fn later(self, zone: &Zone, days: i64) -> Self {
+        let at = self.clock(zone, false);
+        Self::Wall(at.checked_add(time::Duration::days(days)).unwrap_or(at))
+    }
+
     /// The time and the zone to send with it; `end` takes a day to its end. An instant is sent as such, for a clock may
-    /// show it twice.
+    /// show it twice; a day stays one in every zone.
     pub(super) fn graph(self, zone: &Zoned, end: bool) -> (String, String) {
         match self {
             Self::Instant(at) => (seconds(at).trim_end_matches('Z').to_owned(), UTC.to_owned()),
-            when => (local(when.clock(&zone.zone, end)), zone.name.clone()),
+            Self::Day(_) => (local(self.clock(&zone.zone, end)), zone.sent.clone()),
+            Self::Wall(_) => (local(zone.clock(self, end)), zone.sent.clone()),
         }
     }
 
@@ -268,5 +323,18 @@ mod tests {
         assert_eq!(found("2026-11-01").as_deref(), Some("2026-10-31T23:00:00Z"));
         assert_eq!(found(""), None);
         assert!(past("since", "yesterday", now(), &zone).is_err());
+        let found = |text: &str| until("until", text, now(), &zone).ok().flatten();
+        for (text, expected) in [
+            ("2026-11-01", "2026-11-01T23:00:00Z"),
+            ("today", "2026-11-20T23:00:00Z"),
+            ("7d", "2026-11-13T12:00:00Z"),
+            ("2026-11-01T08:00:00Z", "2026-11-01T08:00:00Z"),
+        ] {
+            assert_eq!(
+                found(text).map(seconds).as_deref(),
+                Some(expected),
+                "{text}"
+            );
+        }
     }
 }

@@ -12,7 +12,7 @@ use super::model::{At, Event};
 use super::{READ, at, in_zone};
 use crate::integrations::m365::graph::{self, Page};
 use crate::integrations::m365::model::or_default;
-use crate::integrations::m365::times::{When, Zoned, local, shown, zone};
+use crate::integrations::m365::times::{Zoned, local, shown, zone};
 use crate::kit::args::Limit;
 use crate::kit::error::ToolError;
 use crate::kit::mail::Address;
@@ -147,21 +147,8 @@ impl Tool for FindAvailability {
                 "`attendees` takes fewer than {PEOPLE} people and rooms"
             )));
         }
-        let or = |text: &str, default: &str| {
-            let text = text.trim();
-            if text.is_empty() {
-                default.to_owned()
-            } else {
-                text.to_owned()
-            }
-        };
         let zone = zone(cx, &self.tz)?;
-        let edge = |name: &str, text: &str| When::parse(name, text, cx.now, &zone.zone);
-        let window = Window::new(
-            edge("start", &or(&self.start, "now"))?,
-            edge("end", &or(&self.end, "+7d"))?,
-            &zone.zone,
-        );
+        let window = Window::read(cx, &self.start, &self.end, &zone)?;
         let length = window.to.seconds() - window.from.seconds();
         if length <= 0 || length > WINDOW_DAYS * 86_400 {
             return Err(ToolError::Invalid(format!(
@@ -187,7 +174,7 @@ impl FindAvailability {
         window: Window,
         zone: &Zoned,
     ) -> Result<Output, ToolError> {
-        let clock = |edge| at((local(edge), zone.name.clone()));
+        let clock = |edge| at((local(edge), zone.sent.clone()));
         let (from, to) = (clock(window.clock.0), clock(window.clock.1));
         let suggested = async {
             if !cx.granted.has("Calendars.Read.Shared") {
@@ -212,7 +199,7 @@ impl FindAvailability {
                 "maxCandidates": self.limit.get(),
             });
             let request = cx.api.post(&graph::path(&["me", "findMeetingTimes"]));
-            let request = graph::prefer(request.json(&body).reads(), &[&in_zone(&zone.name)]);
+            let request = graph::prefer(request.json(&body).reads(), &[&in_zone(&zone.sent)]);
             request.send::<Found>().await.map(Some)
         };
         let mut all = vec![cx.account.label.clone()];
@@ -224,7 +211,7 @@ impl FindAvailability {
         let request = cx
             .api
             .post(&graph::path(&["me", "calendar", "getSchedule"]));
-        let request = graph::prefer(request.json(&body).reads(), &[&in_zone(&zone.name)]);
+        let request = graph::prefer(request.json(&body).reads(), &[&in_zone(&zone.sent)]);
         let (suggested, schedules) = join(suggested, request.send::<Page<Schedule>>()).await;
         let mut output = Output::default();
         let mut busy: Vec<Span> = Vec::new();
@@ -271,7 +258,7 @@ impl FindAvailability {
     /// Gaps of the person's own calendar.
     async fn own(&self, cx: &Cx, window: Window, zone: &Zoned) -> Result<Output, ToolError> {
         let request = view(cx, "", "", window, 100);
-        let request = graph::prefer(request, &[&in_zone(&zone.name)]);
+        let request = graph::prefer(request, &[&in_zone(&zone.sent)]);
         let page: Page<Event> = request.send().await?;
         let busy: Vec<Span> = page
             .value
@@ -373,19 +360,20 @@ fn suggestion(one: &Suggestion, zone: &str) -> Item {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
     use super::*;
-    use crate::integrations::m365::times::{date, wall};
+    use crate::integrations::m365::times::wall;
     use crate::kit::zone::Zone;
 
     #[test]
     fn gaps_lie_within_working_days_and_between_events() {
         let asked: FindAvailability =
             serde_json::from_value(json!({ "duration": 60, "limit": 3 })).unwrap();
-        let window = Window::new(
-            When::Wall(wall("2026-11-20T15:10").unwrap()),
-            When::Day(date("2026-11-23").unwrap()),
-            &Zone::UTC,
-        );
         let span = |a: &str, b: &str| (wall(a).unwrap(), wall(b).unwrap());
+        let clock = span("2026-11-20T15:10", "2026-11-24T00:00");
+        let window = Window {
+            from: Zone::UTC.instant(clock.0),
+            to: Zone::UTC.instant(clock.1),
+            clock,
+        };
         let busy = [
             span("2026-11-20T15:00", "2026-11-20T16:15"),
             span("2026-11-23T09:00", "2026-11-23T12:00"),

@@ -10,7 +10,7 @@ use super::list::{Window, view};
 use super::model::{Event, names};
 use super::{READ, WHOLE, in_zone, recurrence, seen};
 use crate::integrations::m365::graph::{self, Page};
-use crate::integrations::m365::times::{When, Zoned, own_zone, seconds};
+use crate::integrations::m365::times::{When, own_zone, seconds};
 use crate::kit::Timestamp;
 use crate::kit::block::{Content, ContextBlock};
 use crate::kit::error::ToolError;
@@ -74,18 +74,18 @@ impl ContextBlock for DayBlock {
     const SCOPES: Needs = READ;
 
     async fn read(self, cx: &Cx) -> Result<Content, ToolError> {
-        let Zoned { name, zone } = own_zone(cx);
-        let day = day(&self.date, cx.now, &zone)?;
+        let zone = own_zone(cx);
+        let day = day(&self.date, cx.now, &zone.zone)?;
         let window = Window::new(When::Day(day), When::Day(day), &zone);
         if cx.held.is_some() {
-            let events = events(cx, window, &name, Some("id,changeKey,start,end")).await?;
+            let events = events(cx, window, &zone.sent, Some("id,changeKey,start,end")).await?;
             if cx.held == Some(version(day, &events)) {
                 return Ok(Content::unchanged());
             }
         }
-        let events = events(cx, window, &name, None).await?;
+        let events = events(cx, window, &zone.sent, None).await?;
         let mut text = format!("# {}, {day}\n\n", day.weekday());
-        let _ = writeln!(text, "Time zone: {name}\n");
+        let _ = writeln!(text, "Time zone: {}\n", zone.name);
         if events.is_empty() {
             text.push_str("Nothing is planned.\n");
         }
@@ -237,16 +237,16 @@ impl ContextBlock for EventBlock {
                 return Ok(Content::unchanged());
             }
         }
-        let zone = own_zone(cx).name;
+        let zone = own_zone(cx);
         let request = cx.api.get(&path).query("$select", WHOLE);
-        let event = graph::prefer(request, &[&in_zone(&zone)]).send::<Event>();
+        let event = graph::prefer(request, &[&in_zone(&zone.sent)]).send::<Event>();
         let event = seen(&self.id, event.await)?;
         let mut text = format!("# {}\n\n", event.title());
         let all_day = event.is_all_day;
         for (name, value) in [
             ("Start", event.start.shown(all_day)),
             ("End", event.shown_end()),
-            ("Time zone", zone),
+            ("Time zone", zone.name),
             ("Repeats", recurrence::shown(&event.recurrence)),
             ("Place", event.location.display_name.clone()),
             ("Join", event.online_meeting.join_url.clone()),

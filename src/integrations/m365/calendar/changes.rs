@@ -1,19 +1,21 @@
 //! What changed in a calendar since the last look, with Graph's delta links
 //! (<https://learn.microsoft.com/graph/api/event-delta>).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::model::Event;
 use super::{in_zone, item};
-use crate::integrations::m365::graph::{self, Page};
+use crate::integrations::m365::graph::{self, BATCH, Page, Step, WHOLE_BYTES};
 use crate::kit::args::Cursor;
 use crate::kit::client::Request;
 use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::output::{Item, Output};
 use crate::kit::tool::Cx;
+use crate::kit::zone::Zone;
 use crate::kit::{Record, Timestamp};
 
 /// Where the links are kept, by calendar.
@@ -23,12 +25,14 @@ const DAY_S: i64 = 24 * 3_600;
 const WINDOW: (i64, i64) = (30, 365);
 /// After so many days it is watched anew, so that the window moves on.
 const RENEW_DAYS: i64 = 60;
-/// Events of one page; no fields can be left out of them.
+/// Events of one page. No fields can be left out of them, so an answer may be large.
 const PAGE: &str = "odata.maxpagesize=50";
 /// The same while only the link at the end is wanted.
-const FULL_PAGE: &str = "odata.maxpagesize=500";
+const FULL_PAGE: &str = "odata.maxpagesize=100";
 /// Pages of one call.
 const PAGES: u32 = 40;
+/// The same while only the link at the end is wanted.
+const FULL_PAGES: u32 = 200;
 
 /// How far a calendar is known.
 #[derive(Serialize, Deserialize)]
@@ -116,10 +120,14 @@ async fn pages(cx: &Cx, mut telling: Telling, zone: &str) -> Result<Output, Tool
     for number in 1..=PAGES {
         let request = graph::follow(cx, &Cursor(telling.link.clone()));
         let page: Page<Change> = graph::prefer(request, &[PAGE, &in_zone(zone)])
+            .max_bytes(WHOLE_BYTES)
             .send()
             .await?;
-        let rows = rows(cx, page.value);
+        let left = page.value.iter().skip(telling.told);
+        let kept = kept(cx, left, telling.begun).await?;
+        let rows = rows(cx, page.value, &kept);
         for (index, row) in rows.into_iter().enumerate().skip(telling.told) {
+            let Some(row) = row else { continue };
             let size = serde_json::to_string(&row).map_or(0, |text| text.chars().count());
             if size > room && !output.items.is_empty() {
                 telling.told = index;
@@ -143,29 +151,70 @@ async fn pages(cx: &Cx, mut telling: Telling, zone: &str) -> Result<Output, Tool
     Ok(output.next(Some(Cursor::of(&telling))))
 }
 
-/// A change of a series comes with every occurrence of it: the series is told, and what differs from it.
-fn rows(cx: &Cx, changes: Vec<Change>) -> Vec<Item> {
+/// Of the removed ones, those that are still there outside of the watched days: moved away, or never within. What is
+/// found within them lies elsewhere, in another calendar or among what was deleted.
+async fn kept(
+    cx: &Cx,
+    changes: impl Iterator<Item = &Change>,
+    begun: i64,
+) -> Result<HashSet<String>, ToolError> {
+    let watched = (begun - WINDOW.0 * DAY_S)..(begun + WINDOW.1 * DAY_S);
+    let removed: Vec<&str> = changes
+        .filter(|change| change.removed.is_some())
+        .map(|change| change.event.id.as_str())
+        .collect();
+    let mut kept = HashSet::new();
+    for ids in removed.chunks(BATCH) {
+        let mut steps = Vec::with_capacity(ids.len());
+        for id in ids {
+            let step = Step::new(Method::GET, &["me", "events", id])?;
+            steps.push(step.query("$select=id,subject,start"));
+        }
+        let answers = graph::batch(cx, steps).await?;
+        for (id, answer) in ids.iter().zip(answers) {
+            let event: Event = match answer {
+                Ok(found) => serde_json::from_value(found).unwrap_or_default(),
+                // Deleted, or none that could be read.
+                Err(
+                    ProviderError::NotFound
+                    | ProviderError::Invalid { .. }
+                    | ProviderError::Forbidden { .. },
+                ) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            // Without a preference times are in UTC.
+            let start = event.start.wall().map(|at| Zone::UTC.instant(at).seconds());
+            if start.is_some_and(|start| !watched.contains(&start)) {
+                kept.insert((*id).to_owned());
+            }
+        }
+    }
+    Ok(kept)
+}
+
+/// Each change as it is told; `None` for one that is not. A change of a series comes with every occurrence of it: the
+/// series is told, and what differs from it.
+fn rows(cx: &Cx, changes: Vec<Change>, kept: &HashSet<String>) -> Vec<Option<Item>> {
     let subjects: HashMap<String, String> = changes
         .iter()
         .filter(|change| change.event.kind == "seriesMaster")
         .map(|change| (change.event.id.clone(), change.event.subject.clone()))
         .collect();
-    let mut rows = Vec::new();
-    for Change { mut event, removed } in changes {
+    let row = |Change { mut event, removed }: Change| {
         if removed.is_some() {
-            rows.push(Item::new(&event.id).field("removed", true));
-            continue;
+            let row = || Item::new(&event.id).field("removed", true);
+            return (!kept.contains(&event.id)).then(row);
         }
         let series = subjects.get(&event.series_master_id);
         if event.kind == "occurrence" && series.is_some() {
-            continue;
+            return None;
         }
         if let (true, Some(subject)) = (event.subject.is_empty(), series) {
             event.subject.clone_from(subject);
         }
-        rows.push(item(cx, "", &event));
-    }
-    rows
+        Some(item(cx, "", &event))
+    };
+    changes.into_iter().map(row).collect()
 }
 
 /// Watches a calendar from now on.
@@ -189,8 +238,11 @@ async fn begin(cx: &Cx, calendar: &str) -> Result<String, ToolError> {
         .get(&path)
         .query("startDateTime", day(-WINDOW.0))
         .query("endDateTime", day(WINDOW.1));
-    for number in 1..=PAGES {
-        let page: Page<Value> = graph::prefer(request, &[FULL_PAGE]).send().await?;
+    for number in 1..=FULL_PAGES {
+        let page: Page<Value> = graph::prefer(request, &[FULL_PAGE])
+            .max_bytes(WHOLE_BYTES)
+            .send()
+            .await?;
         cx.progress.step(number, None, "beginning to watch");
         match (page.next, page.delta) {
             (Some(next), _) => request = graph::follow(cx, &Cursor(next)),

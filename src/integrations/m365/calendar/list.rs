@@ -8,13 +8,15 @@ use super::changes::{self, Telling};
 use super::model::Event;
 use super::{READ, SHORT, in_zone, item};
 use crate::integrations::m365::graph::{self, Page};
-use crate::integrations::m365::times::{When, seconds, zone};
+use crate::integrations::m365::times::{When, Zoned, seconds, zone};
 use crate::kit::Timestamp;
 use crate::kit::args::{Cursor, Limit};
 use crate::kit::error::ToolError;
 use crate::kit::output::Output;
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
-use crate::kit::zone::Zone;
+
+/// How long a window without an end is.
+const DAYS: i64 = 7;
 
 /// List calendar events in a window (default: the coming 7 days), series expanded; or what changed.
 #[derive(Deserialize, JsonSchema)]
@@ -52,17 +54,31 @@ pub(super) struct ListEvents {
 pub(super) struct Window {
     pub(super) from: Timestamp,
     pub(super) to: Timestamp,
-    /// The same as the clock of the zone shows them.
+    /// The same as the clock of Graph's answers shows them.
     pub(super) clock: (PrimitiveDateTime, PrimitiveDateTime),
 }
 
 impl Window {
-    pub(super) fn new(from: When, to: When, zone: &Zone) -> Self {
+    pub(super) fn new(from: When, to: When, zone: &Zoned) -> Self {
         Self {
-            from: from.instant(zone, false),
-            to: to.instant(zone, true),
-            clock: (from.clock(zone, false), to.clock(zone, true)),
+            from: from.instant(&zone.zone, false),
+            to: to.instant(&zone.zone, true),
+            clock: (zone.clock(from, false), zone.clock(to, true)),
         }
+    }
+
+    /// What the arguments `start` and `end` say: from now without the first, for seven days without the second.
+    pub(super) fn read(cx: &Cx, start: &str, end: &str, zone: &Zoned) -> Result<Self, ToolError> {
+        let start = match start.trim() {
+            "" => "now",
+            start => start,
+        };
+        let from = When::parse("start", start, cx.now, &zone.zone)?;
+        let to = match end.trim() {
+            "" => from.later(&zone.zone, DAYS),
+            end => When::parse("end", end, cx.now, &zone.zone)?,
+        };
+        Ok(Self::new(from, to, zone))
     }
 
     /// What to ask Graph for.
@@ -94,29 +110,16 @@ impl Tool for ListEvents {
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
         let zone = zone(cx, &self.tz)?;
         if let Some(Ok(telling)) = self.cursor.as_ref().map(Cursor::read::<Telling>) {
-            return changes::tell(cx, telling, &zone.name).await;
+            return changes::tell(cx, telling, &zone.sent).await;
         }
         if self.changes {
-            return self.changed(cx, &zone.name).await;
+            return self.changed(cx, &zone.sent).await;
         }
         let is_own = self.user.is_empty() || self.user.eq_ignore_ascii_case(&cx.account.label);
         if !is_own {
             cx.require("Calendars.Read.Shared")?;
         }
-        let word = |text: &str, default: &str| {
-            let text = text.trim();
-            if text.is_empty() {
-                default.to_owned()
-            } else {
-                text.to_owned()
-            }
-        };
-        let edge = |name: &str, text: &str| When::parse(name, text, cx.now, &zone.zone);
-        let window = Window::new(
-            edge("start", &word(&self.start, "now"))?,
-            edge("end", &word(&self.end, &default_end(&self.start)))?,
-            &zone.zone,
-        );
+        let window = Window::read(cx, &self.start, &self.end, &zone)?;
         if window.to <= window.from {
             return Err(ToolError::Invalid("`end` is before `start`".to_owned()));
         }
@@ -124,7 +127,7 @@ impl Tool for ListEvents {
             Some(cursor) => graph::follow(cx, cursor),
             None => view(cx, &self.user, &self.calendar, window, self.limit.get()),
         };
-        let page: Page<Event> = graph::prefer(request, &[&in_zone(&zone.name)])
+        let page: Page<Event> = graph::prefer(request, &[&in_zone(&zone.sent)])
             .send()
             .await?;
         let next = page.cursor();
@@ -148,17 +151,6 @@ impl ListEvents {
             ));
         }
         changes::changes(cx, self.calendar.trim(), zone).await
-    }
-}
-
-/// A window that begins on a given day is that day and six more; without any it is the coming week.
-fn default_end(start: &str) -> String {
-    match crate::integrations::m365::times::date(start.trim()) {
-        Some(day) => day
-            .checked_add(time::Duration::days(6))
-            .unwrap_or(day)
-            .to_string(),
-        None => "+7d".to_owned(),
     }
 }
 

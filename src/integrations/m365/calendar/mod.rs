@@ -47,7 +47,9 @@ const SHORT: &str = "id,subject,start,end,isAllDay,isCancelled,isOrganizer,isOnl
 /// The same of a single event.
 const WHOLE: &str = "id,subject,start,end,isAllDay,isCancelled,isOrganizer,isOnlineMeeting,location,organizer,attendees,responseStatus,showAs,sensitivity,type,seriesMasterId,onlineMeeting,webLink,changeKey,body,recurrence,categories,hasAttachments";
 
-/// Has Graph answer in this time zone.
+/// Has Graph answer in this time zone, by the name that is sent ([`Zoned::sent`]).
+///
+/// [`Zoned::sent`]: super::times::Zoned::sent
 fn in_zone(zone: &str) -> String {
     let zone: String = zone.chars().filter(|c| !matches!(c, '"' | '\\')).collect();
     format!("outlook.timezone=\"{zone}\"")

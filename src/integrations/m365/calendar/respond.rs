@@ -78,7 +78,7 @@ impl Tool for RespondEvent {
         }
         let path = graph::of("", &["events", &self.id]);
         let request = cx.api.get(&path).query("$select", SHORT);
-        let event = graph::prefer(request, &[&in_zone(&own_zone(cx).name)]).send::<Event>();
+        let event = graph::prefer(request, &[&in_zone(&own_zone(cx).sent)]).send::<Event>();
         let event = seen(&self.id, event.await)?;
         if event.is_organizer {
             return Err(ToolError::Invalid(

@@ -131,8 +131,11 @@ impl SaveEvent {
                 set("isAllDay", json!(all_day));
             }
             if repeats {
-                let day = start.clock(&zone.zone, false).date();
-                let rule = recurrence::of_rule(&self.recurrence, day, &zone.name)?;
+                let day = match start {
+                    When::Day(day) => day,
+                    start => zone.clock(start, false).date(),
+                };
+                let rule = recurrence::of_rule(&self.recurrence, day, &zone.sent)?;
                 set("recurrence", rule);
             }
         } else if !self.recurrence.is_empty() {
@@ -198,7 +201,7 @@ impl SaveEvent {
             calendar => graph::of("", &["calendars", calendar, "events"]),
         };
         let request = cx.api.post(&path).json(&wanted);
-        let created: Event = graph::prefer(request, &[&in_zone(&zone.name)])
+        let created: Event = graph::prefer(request, &[&in_zone(&zone.sent)])
             .send()
             .await?;
         let mut row = item(cx, "", &created).field("done", "created");
@@ -232,7 +235,7 @@ impl SaveEvent {
         let mut wanted = self.wanted(cx, zone)?;
         let path = graph::of("", &["events", &self.id]);
         let request = cx.api.get(&path).query("$select", WHOLE);
-        let before = graph::prefer(request, &[&in_zone(&zone.name)]).send::<Event>();
+        let before = graph::prefer(request, &[&in_zone(&zone.sent)]).send::<Event>();
         let before = seen(&self.id, before.await)?;
         if wanted.is_empty() {
             return Err(ToolError::Invalid(
@@ -248,7 +251,7 @@ impl SaveEvent {
             return Ok(Output::one(row));
         }
         let request = cx.api.patch(&path).json(&wanted);
-        let changed = graph::prefer(request, &[&in_zone(&zone.name)]).send::<Event>();
+        let changed = graph::prefer(request, &[&in_zone(&zone.sent)]).send::<Event>();
         let changed = seen(&self.id, changed.await)?;
         let row = item(cx, "", &changed)
             .field("done", "updated")

@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::super::graph::{self, Page};
-use super::super::refs::{FileRef, require_any};
+use super::super::mail;
+use super::super::refs::{FileRef, mail_part, require_any};
 use super::READ;
 use super::model::{self, DriveItem, explained};
 use crate::kit::documents::{self, Extracted, Wanted};
@@ -20,7 +21,7 @@ const MAX_BYTES: usize = 32 * 1024 * 1024;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReadContent {
-    /// Path, id or link of the file; with `attachment`, the mail's id.
+    /// Path, id or link of a file, `ref` of an attachment; with `attachment`, a mail's id.
     #[serde(rename = "ref")]
     reference: String,
     /// Its id or name.
@@ -74,8 +75,14 @@ impl Tool for ReadContent {
 
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
         let wanted = self.wanted(cx)?;
-        if !self.attachment.is_empty() {
-            return self.attached(cx, wanted).await;
+        let in_mail = mail_part(&self.reference);
+        let attachment = match &in_mail {
+            Some((_, Some(attachment))) if self.attachment.is_empty() => attachment,
+            _ => &self.attachment,
+        };
+        if !attachment.is_empty() {
+            let message = in_mail.as_ref().map(|(message, _)| message.as_str());
+            return self.attached(cx, message, attachment, wanted).await;
         }
         if let Needs::Any(scopes) = READ {
             require_any(cx, scopes)?;
@@ -186,19 +193,20 @@ impl ReadContent {
         })
     }
 
-    async fn attached(&self, cx: &Cx, wanted: Wanted) -> Result<Output, ToolError> {
-        let scopes: &[&str] = match self.mailbox.as_str() {
-            "" => &["Mail.Read", "Mail.ReadWrite"],
-            _ => &["Mail.Read.Shared", "Mail.ReadWrite.Shared"],
-        };
-        require_any(cx, scopes)?;
-        let message = self.reference.trim();
-        let message = match message.strip_prefix("m365://") {
-            Some(address) => address.rsplit('/').next().unwrap_or_default(),
-            None => message,
-        };
+    /// The text of an attachment; of the mail that `ref` is the id of, when no address named one.
+    async fn attached(
+        &self,
+        cx: &Cx,
+        message: Option<&str>,
+        attachment: &str,
+        wanted: Wanted,
+    ) -> Result<Output, ToolError> {
+        require_any(cx, &["Mail.Read", "Mail.ReadWrite"])?;
+        let mailbox = mail::others(cx, &self.mailbox);
+        mail::shared(cx, mailbox, "Mail.Read.Shared")?;
+        let message = message.unwrap_or_else(|| self.reference.trim());
         let message = percent_encoding::percent_decode_str(message).decode_utf8_lossy();
-        if message.is_empty() {
+        if message.is_empty() || message.contains("://") {
             return Err(ToolError::Invalid(
                 "`ref` must be the id of the mail".to_owned(),
             ));
@@ -206,7 +214,7 @@ impl ReadContent {
         let path = ["messages", &*message, "attachments"];
         let listed = cx
             .api
-            .get(&graph::of(&self.mailbox, &path))
+            .get(&graph::of(mailbox, &path))
             .query("$select", "id,name,contentType,size")
             .send::<Page<Attachment>>()
             .await;
@@ -220,16 +228,15 @@ impl ReadContent {
             }
             Err(error) => return Err(error.into()),
         };
-        let named = |one: &&Attachment| one.name.as_deref() == Some(self.attachment.as_str());
-        let by_id = attachments.iter().find(|one| one.id == self.attachment);
+        let named = |one: &&Attachment| one.name.as_deref() == Some(attachment);
+        let by_id = attachments.iter().find(|one| one.id == attachment);
         let Some(one) = by_id.or_else(|| attachments.iter().find(named)) else {
             let names: Vec<&str> = attachments
                 .iter()
                 .filter_map(|one| one.name.as_deref())
                 .collect();
             return Err(ToolError::NotFound(format!(
-                "`attachment`: the mail has none called `{}`; it has: {}",
-                self.attachment,
+                "`attachment`: the mail has none called `{attachment}`; it has: {}",
                 if names.is_empty() {
                     "none".to_owned()
                 } else {
@@ -239,11 +246,11 @@ impl ReadContent {
         };
         let name = one.name.as_deref().unwrap_or_default();
         let media = one.content_type.as_deref().unwrap_or_default();
-        let row = Item::new(&one.id)
-            .uri(cx.uri(&format!("mail/{}", crate::kit::uri::encode(&message))))
+        let mut row = Item::new(&one.id)
             .field("name", name)
             .field("media_type", media)
             .field("bytes", one.size);
+        row.uri = mail::uri(cx, mailbox, &message);
         if one.kind.ends_with("referenceAttachment") {
             return Ok(Output::one(row).warn(format!(
                 "`{name}` is a link to a file in a drive; find it with m365_search_files"
@@ -255,7 +262,7 @@ impl ReadContent {
         let path = ["messages", &*message, "attachments", &one.id, "$value"];
         let answered = cx
             .api
-            .get(&graph::of(&self.mailbox, &path))
+            .get(&graph::of(mailbox, &path))
             .accept("*/*")
             .max_bytes(MAX_BYTES)
             .bytes()

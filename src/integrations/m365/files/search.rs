@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::super::graph::{self, Page};
 use super::super::refs::{SiteRef, borrowed, has_any, is_personal, require_any};
 use super::super::sharepoint;
+use super::super::times::{own_zone, past, seconds};
 use super::READ;
 use super::model::{DriveItem, FIELDS, Identities, explained};
 use crate::kit::Timestamp;
@@ -66,7 +67,7 @@ pub(super) struct SearchFiles {
     /// Author's name.
     #[serde(default)]
     owner: String,
-    /// Date or RFC 3339.
+    /// Date, `7d`.
     #[serde(default)]
     modified_since: String,
     #[serde(default)]
@@ -135,7 +136,8 @@ impl Tool for SearchFiles {
     };
 
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
-        let since = self.since()?;
+        let zone = own_zone(cx).zone;
+        let since = past("modified_since", &self.modified_since, cx.now, &zone)?;
         let mark: Option<Mark> = match &self.cursor {
             Some(cursor) => Some(cursor.read()?),
             None => None,
@@ -153,22 +155,6 @@ impl Tool for SearchFiles {
 }
 
 impl SearchFiles {
-    fn since(&self) -> Result<Option<Timestamp>, ToolError> {
-        if self.modified_since.is_empty() {
-            return Ok(None);
-        }
-        let whole = match self.modified_since.len() {
-            10 => format!("{}T00:00:00Z", self.modified_since),
-            _ => self.modified_since.clone(),
-        };
-        match Timestamp::parse_rfc3339(&whole) {
-            Some(since) => Ok(Some(since)),
-            None => Err(ToolError::Invalid(
-                "`modified_since` must be a date such as 2026-11-01".to_owned(),
-            )),
-        }
-    }
-
     /// The words with the other arguments as KQL. Double quotes would end a value, and no name has them.
     fn query(&self, cx_site: Option<&str>, since: Option<Timestamp>) -> String {
         let mut query = graph::grouped(self.q.trim());
@@ -180,7 +166,7 @@ impl SearchFiles {
             let _ = write!(query, " author:\"{}\"", bare(&self.owner));
         }
         if let Some(since) = since {
-            let _ = write!(query, " LastModifiedTime>={}", since.rfc3339());
+            let _ = write!(query, " LastModifiedTime>={}", seconds(since));
         }
         query.trim().to_owned()
     }

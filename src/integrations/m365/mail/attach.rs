@@ -109,7 +109,8 @@ pub(super) async fn text(
         ))
     })?;
     let wanted = Wanted {
-        max_chars: cx.max_chars,
+        // What surrounds the text takes some room too.
+        max_chars: cx.max_chars / 4 * 3,
         ..Wanted::default()
     };
     let size = file.bytes.len();

@@ -10,12 +10,14 @@ use crate::integrations::m365::graph::{self, Page};
 use crate::integrations::m365::model::{Message, names};
 use crate::kit::block::{Content, ContextBlock};
 use crate::kit::error::ToolError;
-use crate::kit::mail::without_history;
+use crate::kit::mail::own_text;
 use crate::kit::text;
 use crate::kit::tool::{Cx, Needs};
 
 /// Recent messages that a completion looks at.
 const RECENT: u32 = 50;
+/// Room for the line that says how much was left out, in characters.
+const LEFT_OUT: usize = 60;
 
 /// A message with its attachments.
 #[derive(Deserialize)]
@@ -43,7 +45,7 @@ impl ContextBlock for MailBlock {
         let (message, warning) = get::message(cx, "", &self.id).await?;
         let mut text = format!("# {}\n\n", message.title());
         head(&mut text, &message);
-        let (body, trimmed) = without_history(&message.body.markdown());
+        let (body, trimmed) = own_text(&message.subject, &message.body.markdown());
         let _ = write!(text, "\n{body}\n");
         if trimmed {
             text.push_str("\n*Earlier messages are left out.*\n");
@@ -116,25 +118,14 @@ impl ContextBlock for ThreadBlock {
         }
         let (messages, more) = get::conversation(cx, "", &self.conversation_id).await?;
         let newest = messages.last();
-        let title = newest.map_or("", Message::title);
-        let mut text = format!("# {title}\n\n{} messages\n", messages.len());
-        for message in &messages {
-            let _ = write!(
-                text,
-                "\n## {}, {}\n\n{}\n",
-                message.from,
-                message.received_date_time,
-                get::said(message)
-            );
-        }
-        let short = text::clip(&text, cx.max_chars);
+        let (text, cut) = written(&messages, cx.max_chars);
         Ok(Content {
-            truncated: more || short.len() != text.len(),
+            truncated: more || cut,
             version: Some(keys(&messages)),
             url: newest
                 .map(|message| message.web_link.clone())
                 .filter(|url| !url.is_empty()),
-            ..Content::text(short)
+            ..Content::text(text)
         })
     }
 
@@ -162,6 +153,38 @@ impl ThreadBlock {
             .await?;
         Ok(page.next.is_none().then(|| keys(&page.value)))
     }
+}
+
+/// The messages, oldest first, as one text of at most so many characters, and whether something was left out: the oldest,
+/// and the end of the newest when that alone is too long.
+fn written(messages: &[Message], max_chars: usize) -> (String, bool) {
+    let title = messages.last().map_or("", Message::title);
+    let mut text = format!("# {title}\n\n{} messages\n", messages.len());
+    let mut room = max_chars.saturating_sub(text.chars().count() + LEFT_OUT);
+    let mut parts: Vec<String> = Vec::new();
+    let mut cut = false;
+    for message in messages.iter().rev() {
+        let (from, at) = (&message.from, &message.received_date_time);
+        let part = format!("\n## {from}, {at}\n\n{}\n", get::said(message));
+        let chars = part.chars().count();
+        if chars > room {
+            cut = true;
+            if parts.is_empty() {
+                parts.push(text::clip(&part, room));
+            }
+            break;
+        }
+        room -= chars;
+        parts.push(part);
+    }
+    let older = messages.len() - parts.len();
+    if older > 0 {
+        let _ = write!(text, "\n*Older messages left out: {older}.*\n");
+    }
+    text.extend(parts.into_iter().rev());
+    let short = text::clip(&text, max_chars);
+    cut |= short.len() != text.len();
+    (short, cut)
 }
 
 /// One word for the state of all these messages, whatever their order.

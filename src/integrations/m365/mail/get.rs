@@ -2,14 +2,15 @@
 
 use futures_util::future::join;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{READ, SHORT, attach, attached, item, seen, tracked};
-use crate::integrations::m365::graph::{self, Page};
+use crate::integrations::m365::graph::{self, Page, WHOLE_BYTES};
 use crate::integrations::m365::model::{Message, names};
+use crate::kit::args::Cursor;
 use crate::kit::error::ToolError;
-use crate::kit::mail::without_history;
+use crate::kit::mail::own_text;
 use crate::kit::output::{Item, Output};
 use crate::kit::text;
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
@@ -20,8 +21,8 @@ pub(super) const WHOLE: &str = "id,changeKey,subject,from,toRecipients,ccRecipie
 const ATTACHED: &str = "id,name,contentType,size,isInline";
 /// Messages of a conversation at most.
 const THREAD: usize = 100;
-/// Messages of a conversation in one answer of Graph.
-const THREAD_PAGE: usize = 50;
+/// Messages of a conversation in one answer of Graph, each with its whole text.
+const THREAD_PAGE: usize = 10;
 
 /// Body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -43,7 +44,7 @@ enum Show {
 pub(super) struct GetMail {
     /// Message.
     id: String,
-    /// Whole conversation.
+    /// Whole conversation, newest first.
     #[serde(default)]
     thread: bool,
     #[serde(default)]
@@ -54,6 +55,14 @@ pub(super) struct GetMail {
     /// Shared mailbox.
     #[serde(default)]
     mailbox: String,
+    #[serde(default)]
+    cursor: Option<Cursor>,
+}
+
+/// Where a long conversation goes on: how many of its messages, from the newest, were given.
+#[derive(Serialize, Deserialize)]
+struct Older {
+    given: usize,
 }
 
 impl Tool for GetMail {
@@ -93,32 +102,54 @@ impl Tool for GetMail {
             .collect();
         row.set("attachments", list);
         row.fields.shift_remove("preview");
-        output.truncated = self.body.put(&mut row, &message, cx.max_chars);
+        // What surrounds the record takes some room too.
+        let room = cx.max_chars - cx.max_chars / 8;
+        output.truncated = self.body.put(&mut row, &message, room);
         output.items = vec![row];
         Ok(output)
     }
 }
 
 impl Show {
-    /// Puts the body into the row; says whether something was cut.
-    fn put(self, row: &mut Item, message: &Message, at_most: usize) -> bool {
+    /// Puts the body into the row, which may have so many characters as JSON then; says whether something was cut.
+    fn put(self, row: &mut Item, message: &Message, room: usize) -> bool {
         let text = match self {
             Self::None => return false,
             Self::Html => message.body.content.clone(),
             Self::Full => message.body.markdown(),
             Self::Text => {
-                let (text, trimmed) = without_history(&message.body.markdown());
+                let (text, trimmed) = own_text(&message.subject, &message.body.markdown());
                 if trimmed {
                     row.set("history_trimmed", true);
                 }
                 text
             }
         };
-        let short = text::clip(&text, at_most);
-        let cut = short.len() != text.len();
-        row.set("body", short);
-        cut
+        put(row, &text, room)
     }
+}
+
+/// How long something is as JSON, in characters.
+fn chars(value: &impl Serialize) -> usize {
+    serde_json::to_string(value).map_or(0, |text| text.chars().count())
+}
+
+/// Puts as much of the text into the row as lets it have so many characters as JSON; says whether something was cut.
+fn put(row: &mut Item, text: &str, room: usize) -> bool {
+    let room = room.saturating_sub(chars(row) + r#","body":"#.len());
+    let mut short = text.to_owned();
+    loop {
+        let now = chars(&short);
+        if now <= room || short.is_empty() {
+            break;
+        }
+        // Some characters are written as two or more, and not everywhere in the text as many.
+        let count = short.chars().count();
+        short = text::clip(text, (count * room / now).min(count - 1));
+    }
+    let cut = short.len() != text.len();
+    row.set("body", short);
+    cut
 }
 
 impl GetMail {
@@ -127,26 +158,47 @@ impl GetMail {
         let first = cx.api.get(&path).query("$select", "id,conversationId");
         let first: Message = seen("message", &self.id, first.send().await)?;
         let (messages, more) = conversation(cx, &self.mailbox, &first.conversation_id).await?;
-        let people = messages.iter().flat_map(Message::addresses);
-        let people = cx.people.find(people).await;
-        let mut output = Output {
-            total: Some(messages.len() as u64),
-            truncated: more,
-            ..Output::default()
+        let given = match &self.cursor {
+            Some(cursor) => cursor.read::<Older>()?.given,
+            None => 0,
         };
-        let mut left = cx.max_chars;
-        for message in &messages {
+        let mut output = Output::default();
+        if more {
+            output = output.warn(format!(
+                "the conversation has more than {} messages, and which were left out nobody knows; find the others with m365_search_mail",
+                messages.len()
+            ));
+        } else {
+            output.total = Some(messages.len() as u64);
+        }
+        let mut room = cx.max_chars / 4 * 3;
+        let mut shown: Vec<&Message> = Vec::new();
+        for message in messages.iter().rev().skip(given) {
             let mut row = item(cx, &self.mailbox, message);
             row.fields.shift_remove("preview");
             if self.body != Show::None {
                 let text = said(message);
-                let short = text::clip(&text, left);
-                output.truncated |= short.len() != text.len();
-                left = left.saturating_sub(short.chars().count());
-                row.set("body", short);
+                // Only a message that is too long by itself is cut; any other one waits behind the cursor.
+                let room = if shown.is_empty() { room } else { usize::MAX };
+                if put(&mut row, &text, room) {
+                    row.set("body_cut", true);
+                    output.truncated = true;
+                }
             }
+            let size = chars(&row);
+            if size > room && !shown.is_empty() {
+                break;
+            }
+            room = room.saturating_sub(size);
             output.items.push(row);
+            shown.push(message);
         }
+        let done = given + shown.len();
+        if done < messages.len() {
+            output.next_cursor = Some(Cursor::of(&Older { given: done }));
+        }
+        let people = shown.iter().flat_map(|message| message.addresses());
+        let people = cx.people.find(people).await;
         if let Some(row) = output.items.first_mut() {
             row.set("crm", json!(people));
         }
@@ -158,7 +210,7 @@ impl GetMail {
 pub(super) fn said(message: &Message) -> String {
     let own = message.unique_body.markdown();
     if own.is_empty() {
-        without_history(&message.body.markdown()).0
+        own_text(&message.subject, &message.body.markdown()).0
     } else {
         own
     }
@@ -171,7 +223,8 @@ pub(super) async fn message(
     id: &str,
 ) -> Result<(Message, Option<String>), ToolError> {
     let path = graph::of(mailbox, &["messages", id]);
-    let found = cx.api.get(&path).query("$select", WHOLE).send().await;
+    let request = cx.api.get(&path).query("$select", WHOLE);
+    let found = request.max_bytes(WHOLE_BYTES).send().await;
     let mut message: Message = seen("message", id, found)?;
     // Pictures within the text are attachments too, but `hasAttachments` is false when there are no others.
     if !message.has_attachments && !message.body.content.contains("cid:") {
@@ -214,6 +267,7 @@ pub(super) async fn conversation(
         )
         .query("$select", format!("{SHORT},changeKey,body,uniqueBody"))
         .query("$top", THREAD_PAGE)
+        .max_bytes(WHOLE_BYTES)
         .send()
         .await?;
     let mut messages = std::mem::take(&mut page.value);
@@ -221,7 +275,8 @@ pub(super) async fn conversation(
         if messages.len() >= THREAD {
             break;
         }
-        page = graph::follow(cx, &next).send().await?;
+        let request = graph::follow(cx, &next).max_bytes(WHOLE_BYTES);
+        page = request.send().await?;
         messages.append(&mut page.value);
     }
     if messages.is_empty() {

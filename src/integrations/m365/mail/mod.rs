@@ -48,16 +48,24 @@ const SHORT: &str = "id,subject,from,toRecipients,ccRecipients,receivedDateTime,
 
 /// Fails when somebody else's mailbox is asked for without the permission that this takes beyond those for one's own.
 /// Personal accounts cannot have it; Microsoft answers for itself there.
-fn shared(cx: &Cx, mailbox: &str, scope: &str) -> Result<(), ToolError> {
-    let is_own = mailbox.is_empty() || mailbox.eq_ignore_ascii_case(&cx.account.label);
-    if is_own || is_personal(cx) {
+pub(super) fn shared(cx: &Cx, mailbox: &str, scope: &str) -> Result<(), ToolError> {
+    if others(cx, mailbox).is_empty() || is_personal(cx) {
         return Ok(());
     }
     cx.require(scope)
 }
 
+/// Somebody else's mailbox; empty for the own one, by whatever name.
+pub(super) fn others<'a>(cx: &Cx, mailbox: &'a str) -> &'a str {
+    if mailbox.eq_ignore_ascii_case(&cx.account.label) {
+        ""
+    } else {
+        mailbox
+    }
+}
+
 /// The address of a message's block; there is none for somebody else's mailbox.
-fn uri(cx: &Cx, mailbox: &str, id: &str) -> Option<String> {
+pub(super) fn uri(cx: &Cx, mailbox: &str, id: &str) -> Option<String> {
     mailbox
         .is_empty()
         .then(|| cx.uri(&format!("mail/{}", encode(id))))
@@ -139,11 +147,26 @@ fn seen<T>(what: &str, id: &str, found: Result<T, ProviderError>) -> Result<T, T
     })
 }
 
-/// A message that was written and could not be sent stays as a draft, which a second try must use.
-fn unsent(draft: &str, error: &ProviderError) -> ToolError {
-    ToolError::Conflict(format!(
-        "the message was not sent ({error}) and is kept as a draft: try again with m365_send_mail and `draft_id` {draft}"
-    ))
+/// A message that was written and could not be sent stays as a draft, which a second try must use. When no answer came, it
+/// may be gone all the same.
+fn unsent(mailbox: &str, draft: &str, error: &ProviderError) -> ToolError {
+    let (place, argument) = if mailbox.is_empty() {
+        (String::new(), String::new())
+    } else {
+        (format!(" of {mailbox}"), format!(", `mailbox` {mailbox}"))
+    };
+    let again = format!("try again with m365_send_mail and `draft_id` {draft}{argument}");
+    let unknown = matches!(
+        error,
+        ProviderError::Timeout | ProviderError::Unavailable { .. }
+    );
+    ToolError::Conflict(if unknown {
+        format!(
+            "the message may have been sent ({error}): look for it in Sent Items{place} first; only if it is still a draft, {again}"
+        )
+    } else {
+        format!("the message was not sent ({error}) and is kept as a draft{place}: {again}")
+    })
 }
 
 /// A draft of ours that could not be finished. It must not be sent as it is, and a second try would leave a second one.
@@ -169,6 +192,24 @@ fn half_attached(error: &ToolError) -> ToolError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_have_been_sent_is_looked_for_first() {
+        let said = |mailbox, error| unsent(mailbox, "D1", &error).to_string();
+        let text = said("team@acme.example", ProviderError::Timeout);
+        assert!(text.contains("may have been sent"), "{text}");
+        assert!(
+            text.contains("Sent Items of team@acme.example first"),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("`draft_id` D1, `mailbox` team@acme.example"),
+            "{text}"
+        );
+        let text = said("", ProviderError::RateLimited { retry_after_s: 9 });
+        assert!(text.starts_with("the message was not sent"), "{text}");
+        assert!(text.ends_with("`draft_id` D1"), "{text}");
+    }
 
     #[test]
     fn attachments_of_other_mailboxes_have_no_reference() {

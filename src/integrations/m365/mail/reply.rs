@@ -124,7 +124,7 @@ impl Tool for ReplyMail {
         }
         let path = graph::of(&self.mailbox, &["messages", &draft.id, "send"]);
         let gone = cx.api.post(&path).done().await;
-        gone.map_err(|error| super::unsent(&draft.id, &error))?;
+        gone.map_err(|error| super::unsent(&self.mailbox, &draft.id, &error))?;
         row.fields.shift_remove("draft");
         Ok(Output::one(row.field("done", "sent")))
     }

@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{READ, SHORT, folders, item};
 use crate::integrations::m365::graph::{self, Page};
 use crate::integrations::m365::model::Message;
-use crate::integrations::m365::times::{own_zone, past, seconds};
+use crate::integrations::m365::times::{own_zone, past, seconds, until};
 use crate::kit::Timestamp;
 use crate::kit::args::{Cursor, Limit};
 use crate::kit::error::ToolError;
@@ -58,6 +58,32 @@ pub(super) struct SearchMail {
     cursor: Option<Cursor>,
 }
 
+/// Conversations that are remembered from page to page.
+const TOLD: usize = 64;
+/// Characters of each.
+const MARK: usize = 8;
+
+/// Where a list of conversations goes on. One that was told stands there with its newest message; an older message of it
+/// on a later page is nothing new.
+#[derive(Serialize, Deserialize)]
+struct Place {
+    link: String,
+    /// The [`mark`]s of those told last.
+    told: String,
+}
+
+/// A conversation in few characters.
+fn mark(id: &str) -> String {
+    graph::digest(&[id]).chars().take(MARK).collect()
+}
+
+fn is_told(told: &str, id: &str) -> bool {
+    let own = mark(id);
+    told.as_bytes()
+        .chunks(MARK)
+        .any(|one| one == own.as_bytes())
+}
+
 impl Tool for SearchMail {
     const NAME: &'static str = "m365_search_mail";
     const TITLE: &'static str = "Search mail";
@@ -72,21 +98,33 @@ impl Tool for SearchMail {
         super::shared(cx, &self.mailbox, "Mail.Read.Shared")?;
         let zone = own_zone(cx).zone;
         let since = past("since", &self.since, cx.now, &zone)?;
-        let until = past("until", &self.until, cx.now, &zone)?;
+        let until = until("until", &self.until, cx.now, &zone)?;
+        let mut told = String::new();
         let page: Page<Message> = match &self.cursor {
+            Some(cursor) if self.group_by_thread => {
+                let place: Place = cursor.read()?;
+                told = place.told;
+                graph::follow(cx, &Cursor(place.link)).send().await?
+            }
             Some(cursor) => graph::follow(cx, cursor).send().await?,
             None => self.first(cx, since, until).await?,
         };
         let next = page.cursor();
         let fits = |message: &Message| self.fits(message, since, until);
         let found: Vec<Message> = page.value.into_iter().filter(fits).collect();
-        let items = if self.group_by_thread {
-            threads(cx, &self.mailbox, &found)
-        } else {
+        if !self.group_by_thread {
             let rows = found.iter().map(|message| item(cx, &self.mailbox, message));
-            rows.collect()
-        };
-        Ok(Output::of(items).next(next))
+            return Ok(Output::of(rows.collect()).next(next));
+        }
+        let mut items = threads(cx, &self.mailbox, &found);
+        items.retain(|item| !is_told(&told, &item.id));
+        told.extend(items.iter().map(|item| mark(&item.id)));
+        let first = told.len().saturating_sub(TOLD * MARK);
+        let place = next.map(|Cursor(link)| Place {
+            link,
+            told: told.get(first..).unwrap_or_default().to_owned(),
+        });
+        Ok(Output::of(items).next(place.as_ref().map(Cursor::of)))
     }
 }
 

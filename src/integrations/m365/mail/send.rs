@@ -124,7 +124,7 @@ impl Tool for SendMail {
         }
         let path = graph::of(&self.mailbox, &["messages", &draft.id, "send"]);
         let gone = cx.api.post(&path).done().await;
-        gone.map_err(|error| super::unsent(&draft.id, &error))?;
+        gone.map_err(|error| super::unsent(&self.mailbox, &draft.id, &error))?;
         let mut sent = item(cx, &self.mailbox, &draft).field("done", "sent");
         sent.fields.shift_remove("draft");
         let mut output = Output::one(sent);

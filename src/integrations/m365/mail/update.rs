@@ -13,6 +13,9 @@ use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::output::{Item, Output};
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
 
+/// What is read of a message before a change. A change itself is answered with the whole message.
+const SELECT: &str = "$select=id,subject,isRead,flag,categories,importance,parentFolderId";
+
 /// Flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -223,6 +226,9 @@ impl UpdateMail {
             let path = ["messages", *id];
             let path: Vec<&str> = path.iter().chain(action).copied().collect();
             let mut step = Step::new(method.clone(), &graph::of(&self.mailbox, &path)[1..])?;
+            if method == Method::GET {
+                step = step.query(SELECT);
+            }
             if let Some(body) = body {
                 step = step.json(body.clone());
             }

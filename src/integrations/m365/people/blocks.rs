@@ -10,12 +10,21 @@ use super::model::{CONTACT, Contact, User};
 use super::sync;
 use crate::integrations::m365::graph::{self, Page};
 use crate::integrations::m365::model::Message;
+use crate::integrations::m365::refs::has_any;
 use crate::kit::block::{Content, ContextBlock};
 use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::text;
 use crate::kit::tool::{Cx, Needs};
 use crate::kit::uri::encode;
 
+/// The permissions with one of which somebody's manager can be read
+/// (<https://learn.microsoft.com/graph/api/user-list-manager>). None of them is asked for: they take an administrator.
+const MANAGER: &[&str] = &[
+    "User.Read.All",
+    "User.ReadWrite.All",
+    "Directory.Read.All",
+    "Directory.ReadWrite.All",
+];
 /// Messages that a card lists.
 const MESSAGES: u32 = 5;
 
@@ -29,7 +38,7 @@ impl ContextBlock for PersonBlock {
     const URI: &'static str = "m365://{account}/people/{id}";
     const NAME: &'static str = "m365_person";
     const TITLE: &'static str = "Person";
-    const DESCRIPTION: &'static str = "A contact or colleague: card, manager, recent mail.";
+    const DESCRIPTION: &'static str = "A contact or colleague: card, recent mail, and the manager where the organization allows it.";
     const MIME: &'static str = "text/markdown";
     const SCOPES: Needs = Needs::Any(&["Contacts.Read", "User.ReadBasic.All"]);
 
@@ -111,8 +120,13 @@ impl PersonBlock {
             "id,displayName,mail,userPrincipalName,jobTitle,department,officeLocation,mobilePhone";
         let path = graph::path(&["users", &self.id]);
         let user = cx.api.get(&path).query("$select", SELECT).send::<User>();
-        let path = graph::path(&["users", &self.id, "manager"]);
-        let manager = cx.api.get(&path).send::<User>();
+        let manager = async {
+            if !has_any(cx, MANAGER) {
+                return None;
+            }
+            let path = graph::path(&["users", &self.id, "manager"]);
+            Some(cx.api.get(&path).send::<User>().await)
+        };
         let (user, manager) = join(user, manager).await;
         let user = user.map_err(|error| self.missing(error))?;
         let mut text = format!("# {}\n\n", user.display_name);
@@ -125,14 +139,22 @@ impl PersonBlock {
         ] {
             fact(&mut text, name, value);
         }
-        // Nobody above them, or nobody whom we may see: a card without a manager.
-        if let Ok(manager) = manager {
-            let uri = cx.uri(&format!("people/{}", encode(&manager.id)));
-            fact(
+        match manager {
+            Some(Ok(manager)) => {
+                let uri = cx.uri(&format!("people/{}", encode(&manager.id)));
+                fact(
+                    &mut text,
+                    "Manager",
+                    &format!("[{}]({uri})", manager.display_name),
+                );
+            }
+            // Nobody above them, or nobody whom we may see: a card without a manager.
+            Some(Err(_)) => {}
+            None => fact(
                 &mut text,
                 "Manager",
-                &format!("[{}]({uri})", manager.display_name),
-            );
+                "not shown, the permission `User.Read.All` is not granted",
+            ),
         }
         recent(cx, &mut text, user.address()).await;
         Ok(card(cx, &text, None))

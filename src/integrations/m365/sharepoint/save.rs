@@ -12,6 +12,8 @@ use crate::kit::output::{Item, Output};
 use crate::kit::text;
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
 
+/// What the name of a value's type ends with (OData).
+const TYPE: &str = "@odata.type";
 /// Characters of a text that a change shows of it.
 const SHOWN: usize = 600;
 
@@ -44,7 +46,7 @@ impl Tool for SaveListItem {
     };
 
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
-        if self.fields.is_empty() {
+        if self.values().next().is_none() {
             return Err(ToolError::Invalid(
                 "`fields` is empty; m365_list_sites shows the columns with `include`".to_owned(),
             ));
@@ -59,6 +61,27 @@ impl Tool for SaveListItem {
 }
 
 impl SaveListItem {
+    /// The values without what says of which type they are.
+    fn values(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.fields.iter().filter(|(name, _)| !name.ends_with(TYPE))
+    }
+
+    /// These values as Graph takes them: an array only together with its type, the one that was given or that of its
+    /// values.
+    fn typed(&self, values: &Map<String, Value>) -> Map<String, Value> {
+        let mut typed = Map::new();
+        for (name, value) in values {
+            let annotation = format!("{name}{TYPE}");
+            let given = self.fields.get(&annotation).cloned();
+            let kind = given.or_else(|| kind(name, value).map(Value::from));
+            if let Some(kind) = kind {
+                typed.insert(annotation, kind);
+            }
+            typed.insert(name.clone(), value.clone());
+        }
+        typed
+    }
+
     fn refused(&self, cx: &Cx, site: &str, error: ProviderError) -> ToolError {
         match error {
             ProviderError::Invalid { message } => ToolError::Invalid(format!(
@@ -77,19 +100,23 @@ impl SaveListItem {
                 "`if_match` is for a row to change; give its `id` too".to_owned(),
             ));
         }
+        let values = self.values();
+        let values: Map<String, Value> = values
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
         if cx.dry_run {
             // The list is looked at, so that a wrong name shows before the real call.
             let list = model::list(cx, site, &self.list, false).await?;
             let item = Item::new("new")
                 .field("list", list.title())
                 .field("dry_run", true)
-                .field("changes", changes(&Map::new(), &self.fields));
+                .field("changes", changes(&Map::new(), &values));
             return Ok(Output::one(item));
         }
         let added: Result<Row, ProviderError> = cx
             .api
             .post(&["v1.0", "sites", site, "lists", &self.list, "items"])
-            .json(&json!({ "fields": self.fields }))
+            .json(&json!({ "fields": self.typed(&values) }))
             .send()
             .await;
         let added = added.map_err(|error| self.refused(cx, site, error))?;
@@ -122,8 +149,7 @@ impl SaveListItem {
             ));
         }
         let different: Map<String, Value> = self
-            .fields
-            .iter()
+            .values()
             .filter(|(name, value)| before.fields.get(*name).unwrap_or(&Value::Null) != *value)
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
@@ -140,7 +166,7 @@ impl SaveListItem {
         let mut request = cx
             .api
             .patch(&[&path[..], &["fields"]].concat())
-            .json(&different);
+            .json(&self.typed(&different));
         if let Some(etag) = before
             .e_tag
             .as_deref()
@@ -164,6 +190,22 @@ impl SaveListItem {
     }
 }
 
+/// The type of an array: a column of several choices has texts, one of several people or rows their numbers
+/// (`PeopleLookupId`). `None` for what is no array, or one of other values.
+fn kind(name: &str, value: &Value) -> Option<&'static str> {
+    const TEXTS: &str = "Collection(Edm.String)";
+    const NUMBERS: &str = "Collection(Edm.Int32)";
+    let values = value.as_array()?;
+    let of_numbers = name.ends_with("LookupId");
+    if of_numbers && values.iter().all(Value::is_i64) {
+        Some(NUMBERS)
+    } else if values.iter().all(Value::is_string) {
+        Some(TEXTS)
+    } else {
+        None
+    }
+}
+
 /// `{field: {before, after}}`, long texts cut.
 fn changes(old: &Map<String, Value>, new: &Map<String, Value>) -> Map<String, Value> {
     let short = |value: Option<&Value>| match value {
@@ -177,4 +219,37 @@ fn changes(old: &Map<String, Value>, new: &Map<String, Value>) -> Map<String, Va
             (name.clone(), change)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+    use super::*;
+
+    #[test]
+    fn arrays_go_with_their_type() {
+        let item: SaveListItem = serde_json::from_value(json!({
+            "site": "s", "list": "l",
+            "fields": {
+                "Title": "a", "Channels": ["Print"], "OwnersLookupId": [6, 9], "Tags": [],
+                "Odd": [{}], "Own": ["1"], "Own@odata.type": "Collection(Edm.Guid)",
+            },
+        }))
+        .unwrap();
+        let values = item.values();
+        let values: Map<String, Value> = values
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        assert_eq!(
+            Value::Object(item.typed(&values)),
+            json!({
+                "Title": "a",
+                "Channels@odata.type": "Collection(Edm.String)", "Channels": ["Print"],
+                "OwnersLookupId@odata.type": "Collection(Edm.Int32)", "OwnersLookupId": [6, 9],
+                "Tags@odata.type": "Collection(Edm.String)", "Tags": [],
+                "Odd": [{}],
+                "Own@odata.type": "Collection(Edm.Guid)", "Own": ["1"],
+            })
+        );
+    }
 }

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::super::graph::{self, Page};
@@ -16,6 +16,8 @@ use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
 
 /// Of how many sites at most the insides are shown.
 const MAX_OPENED: usize = 3;
+/// What a list calls its columns.
+const COLUMNS: &str = "columns";
 
 /// What to show of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -86,12 +88,17 @@ impl Tool for ListSites {
                 "only the first {count} sites are shown with what they hold; name one by its URL"
             ));
         }
-        let opened = sites.iter().take(count).map(|site| self.open(cx, site));
+        // What does not fit would be cut from a record as a whole.
+        let rows: usize = sites.iter().map(|site| chars(&site.row())).sum();
+        let room = (cx.max_chars / 4 * 3).saturating_sub(rows) / count.min(sites.len()).max(1);
+        let opened = sites.iter().take(count);
+        let opened = opened.map(|site| self.open(cx, site, room));
         let mut opened = join_all(opened).await.into_iter();
         for site in &sites {
-            let (item, warnings) = opened.next().unwrap_or_else(|| (site.row(), Vec::new()));
-            output.items.push(item);
-            output.warnings.extend(warnings);
+            let opened = opened.next().unwrap_or_else(|| Opened::of(site.row()));
+            output.items.push(opened.item);
+            output.warnings.extend(opened.warnings);
+            output.truncated |= opened.truncated;
         }
         Ok(output)
     }
@@ -113,16 +120,26 @@ impl ListSites {
         found.map_err(|error| explained(cx, "search", "read", error))
     }
 
-    /// A site with the parts asked for. What cannot be read is a warning.
-    async fn open(&self, cx: &Cx, site: &Site) -> (Item, Vec<String>) {
-        let mut item = site.row();
-        let mut warnings = Vec::new();
+    /// A site with the parts asked for, in about so many characters more. What cannot be read or does not fit is a warning.
+    async fn open(&self, cx: &Cx, site: &Site, mut room: usize) -> Opened {
+        let mut opened = Opened::of(site.row());
         if self.include.contains(&Part::Libraries) {
             let path = ["v1.0", "sites", &site.id, "drives"];
             let drives = cx.api.get(&path).query("$select", "id,name,webUrl").send();
             match drives.await {
-                Ok(Page { value, .. }) => item.set("libraries", libraries(value)),
-                Err(error) => warnings.push(format!("libraries of {}: {error}", site.title())),
+                Ok(Page { value, .. }) => {
+                    let (libraries, left) = fitting(libraries(value), &mut room);
+                    opened.item.set("libraries", libraries);
+                    opened.left_out(
+                        left,
+                        &format!("libraries of {}", site.title()),
+                        "open its `url`",
+                    );
+                }
+                Err(error) => {
+                    let what = format!("libraries of {}: {error}", site.title());
+                    opened.warnings.push(what);
+                }
             }
         }
         let with_columns = self.include.contains(&Part::Columns);
@@ -131,16 +148,95 @@ impl ListSites {
                 Ok(page) => {
                     let shown = page.value.iter().filter(|list| !list.is_hidden());
                     let lists: Vec<Value> = shown.map(|list| list.words(cx, &site.id)).collect();
-                    item.set("lists", lists);
+                    let (lists, bare) = narrowed(lists, room);
+                    let (lists, left) = fitting(lists, &mut room);
+                    opened.item.set("lists", lists);
+                    let what = format!("lists of {}", site.title());
+                    opened.left_out(bare, &format!("columns of {what}"), "read a list's `uri`");
+                    opened.left_out(left, &what, "read one by its title with m365_query_list");
                     if page.next.is_some() {
-                        warnings.push(format!("{} has more than 100 lists", site.title()));
+                        let more = format!("{} has more than 100 lists", site.title());
+                        opened.warnings.push(more);
                     }
                 }
-                Err(error) => warnings.push(format!("lists of {}: {error}", site.title())),
+                Err(error) => {
+                    let what = format!("lists of {}: {error}", site.title());
+                    opened.warnings.push(what);
+                }
             }
         }
-        (item, warnings)
+        opened
     }
+}
+
+/// A site that was looked into.
+struct Opened {
+    item: Item,
+    warnings: Vec<String>,
+    truncated: bool,
+}
+
+impl Opened {
+    const fn of(item: Item) -> Self {
+        Self {
+            item,
+            warnings: Vec::new(),
+            truncated: false,
+        }
+    }
+
+    /// Notes how many of something did not fit, and how they are read.
+    fn left_out(&mut self, count: usize, what: &str, how: &str) {
+        if count > 0 {
+            self.warnings
+                .push(format!("{count} {what} left out; {how}"));
+            self.truncated = true;
+        }
+    }
+}
+
+/// How long something is as JSON, in characters.
+fn chars(value: &impl Serialize) -> usize {
+    serde_json::to_string(value).map_or(0, |text| text.chars().count())
+}
+
+/// Those that fit into the room, and how many do not.
+fn fitting(values: Vec<Value>, room: &mut usize) -> (Vec<Value>, usize) {
+    let count = values.len();
+    let mut kept = Vec::new();
+    for value in values {
+        let size = chars(&value) + 1;
+        if size > *room {
+            break;
+        }
+        *room -= size;
+        kept.push(value);
+    }
+    let left = count - kept.len();
+    (kept, left)
+}
+
+/// The lists, with their columns as far as those fit beside all lists; and how many went without.
+fn narrowed(mut lists: Vec<Value>, room: usize) -> (Vec<Value>, usize) {
+    let mut columns = Vec::with_capacity(lists.len());
+    for list in &mut lists {
+        let list = list.as_object_mut();
+        columns.push(list.and_then(|list| list.shift_remove(COLUMNS)));
+    }
+    let bare: usize = lists.iter().map(|list| chars(list) + 1).sum();
+    let mut room = room.saturating_sub(bare);
+    let mut count = 0;
+    for (list, columns) in lists.iter_mut().zip(columns) {
+        let Some(columns) = columns else { continue };
+        let size = chars(&columns) + COLUMNS.len() + 4;
+        if size <= room {
+            room -= size;
+            list[COLUMNS] = columns;
+        } else {
+            count += 1;
+        }
+    }
+    (lists, count)
 }
 
 /// Libraries with the `ref` that m365_list_folder takes.

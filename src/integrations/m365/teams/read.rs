@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::graph::{self, Page};
+use super::super::graph::{self, Page, WHOLE_BYTES};
 use super::super::refs::{TalkRef, require_any, require_work};
+use super::super::times::{own_zone, past, seconds};
 use super::model::{Message, explained};
 use super::{CHANNEL_MESSAGES, CHAT_MESSAGES, READ};
 use crate::kit::Timestamp;
@@ -27,7 +28,7 @@ pub(super) struct ReadMessages {
     /// Message whose replies to read.
     #[serde(default)]
     thread: String,
-    /// Date or RFC 3339.
+    /// Date, `7d`.
     #[serde(default)]
     since: String,
     #[serde(default)]
@@ -48,7 +49,7 @@ impl Tool for ReadMessages {
 
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
         require_work(cx, "Teams")?;
-        let since = self.since()?;
+        let since = past("since", &self.since, cx.now, &own_zone(cx).zone)?;
         let talk = match TalkRef::parse(&self.reference)? {
             TalkRef::Channel { team, channel, .. } if !self.thread.is_empty() => TalkRef::Channel {
                 team,
@@ -79,20 +80,6 @@ impl Tool for ReadMessages {
 }
 
 impl ReadMessages {
-    fn since(&self) -> Result<Option<Timestamp>, ToolError> {
-        let whole = match self.since.len() {
-            0 => return Ok(None),
-            10 => format!("{}T00:00:00Z", self.since),
-            _ => self.since.clone(),
-        };
-        match Timestamp::parse_rfc3339(&whole) {
-            Some(since) => Ok(Some(since)),
-            None => Err(ToolError::Invalid(
-                "`since` must be a date such as 2026-11-01".to_owned(),
-            )),
-        }
-    }
-
     async fn chat(
         &self,
         cx: &Cx,
@@ -114,12 +101,13 @@ impl ReadMessages {
                     .query("$orderby", "lastModifiedDateTime desc")
                     .query(
                         "$filter",
-                        format!("lastModifiedDateTime gt {}", since.rfc3339()),
+                        format!("lastModifiedDateTime gt {}", seconds(since)),
                     ),
                 None => request.query("$orderby", "createdDateTime desc"),
             }
         };
-        let page: Result<Page<Message>, ProviderError> = request.send().await;
+        let page: Result<Page<Message>, ProviderError> =
+            request.max_bytes(WHOLE_BYTES).send().await;
         let page = page.map_err(|error| explained(cx, talk, CHAT_MESSAGES, error))?;
         let said = page.value.iter().filter(|message| message.is_said());
         let rows = said.map(|message| row(cx, talk, chat, message));
@@ -135,7 +123,7 @@ impl ReadMessages {
     ) -> Result<Output, ToolError> {
         require_any(cx, CHANNEL_MESSAGES)?;
         let request = match &self.cursor {
-            Some(cursor) => graph::follow(cx, cursor),
+            Some(cursor) => graph::follow(cx, cursor).max_bytes(WHOLE_BYTES),
             None => threads(cx, team, channel, self.limit.get()),
         };
         let page: Result<Page<Message>, ProviderError> = request.send().await;
@@ -182,7 +170,11 @@ impl ReadMessages {
                 .get(&[&path[..], &["replies"]].concat())
                 .query("$top", self.limit.get())
         };
-        let page: Page<Message> = request.send().await.map_err(refused)?;
+        let page: Page<Message> = request
+            .max_bytes(WHOLE_BYTES)
+            .send()
+            .await
+            .map_err(refused)?;
         let fits = |message: &&Message| {
             message.is_said() && since.is_none_or(|since| message.latest() >= Some(since))
         };
@@ -204,6 +196,7 @@ pub(super) fn threads(
         .get(&["v1.0", "teams", team, "channels", channel, "messages"])
         .query("$top", count)
         .query("$expand", "replies")
+        .max_bytes(WHOLE_BYTES)
 }
 
 /// A message; its id begins with its channel's, as `ref` takes it, or is the chat's own.
