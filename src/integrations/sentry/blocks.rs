@@ -386,7 +386,7 @@ impl ContextBlock for ReleaseBlock {
     async fn read(self, cx: &Cx) -> Result<Content, ToolError> {
         let (org, version) = Org::named(cx, &self.version).await?;
         let period = Period::read(None, "14d", cx.now)?;
-        let (item, warning) = releases::one(cx, &org, version, &period).await?;
+        let (item, warning) = releases::one(cx, &org, version, &period, (None, None)).await?;
         let mut page = format!("# Release {version}\n\n");
         facts(
             &mut page,
@@ -500,6 +500,9 @@ impl ContextBlock for TraceBlock {
                 let _ = write!(page, " (+{} short spans)", line.hidden);
             }
             page.push('\n');
+        }
+        for missing in &shown.missing {
+            let _ = writeln!(page, "\n{missing}.");
         }
         let content = capped(cx, &page);
         Ok(Content {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::model::{Breadcrumb, Event, Exception, Frame, Stacktrace};
+use super::model::{Breadcrumb, Event, Exception, Frame, Stacktrace, Tag, each_readable};
 use super::org::Org;
 use crate::kit::output::Item;
 use crate::kit::text;
@@ -54,12 +54,26 @@ pub(super) fn tag(event: &Event, key: &str) -> Option<String> {
     tag.value.as_str().map(ToOwned::to_owned)
 }
 
-/// All tags that are not shown elsewhere.
+/// All tags but those that say who somebody is.
 pub(super) fn tags(event: &Event) -> Map<String, Value> {
-    let known = event.tags.iter().take(TAGS);
+    let known = event.tags.iter().filter(|tag| !is_personal(tag));
     known
+        .take(TAGS)
         .map(|tag| (tag.key.clone(), shortened(&tag.value)))
         .collect()
+}
+
+/// Whether a tag holds somebody's name or address. Sentry itself writes `user` as `id:…`, `email:…`, `username:…` or
+/// `ip:…`; only ids tell no more than that it was the same person.
+fn is_personal(tag: &Tag) -> bool {
+    let value = tag.value.as_str().unwrap_or_default();
+    match tag.key.to_ascii_lowercase().as_str() {
+        // An application may use addresses as ids.
+        "user" => !value.starts_with("id:") || value.contains('@'),
+        "user.id" => value.contains('@'),
+        "email" | "username" | "ip" | "ip_address" | "user_email" | "user_name" => true,
+        key => key.starts_with("user."),
+    }
 }
 
 /// A value of an application, short and without anything that looks like a credential.
@@ -82,9 +96,7 @@ fn entry<'a>(event: &'a Event, kind: &str) -> Option<&'a Value> {
 pub(super) fn thrown(event: &Event, frames: usize) -> String {
     let mut text = String::new();
     let chain = entry(event, "exception").map(|data| &data["values"]);
-    let chain: Vec<Exception> = chain
-        .and_then(|values| serde_json::from_value(values.clone()).ok())
-        .unwrap_or_default();
+    let chain: Vec<Exception> = chain.map(each_readable).unwrap_or_default();
     for (at, exception) in chain.iter().rev().take(CHAIN).enumerate() {
         if at > 0 {
             text.push_str("Caused by: ");
@@ -146,9 +158,10 @@ fn lone_stack(event: &Event) -> Option<Stacktrace> {
 /// The frames, the innermost first: our own as far as they go, then others until there are `most`; what is left out is
 /// counted where it was.
 fn stack_text(stack: &Stacktrace, most: usize, with_source: bool, text: &mut String) {
-    let frames: Vec<&Frame> = stack.frames.iter().flatten().rev().collect();
+    let frames: Vec<&Frame> = stack.frames.iter().rev().collect();
     let mut shown: Vec<usize> = Vec::new();
-    for own in [true, false] {
+    // What Sentry does not say of is neither our own nor a library's.
+    for own in [Some(true), None, Some(false)] {
         let fitting = frames
             .iter()
             .enumerate()
@@ -168,7 +181,8 @@ fn stack_text(stack: &Stacktrace, most: usize, with_source: bool, text: &mut Str
             continue;
         }
         tell_skipped(&mut skipped, text);
-        let own = if frame.in_app { "" } else { " (library)" };
+        let is_library = frame.in_app == Some(false);
+        let own = if is_library { " (library)" } else { "" };
         let function = frame.function.as_deref().unwrap_or("?");
         let file = frame.filename.as_deref().or(frame.module.as_deref());
         let file = file.unwrap_or("?");
@@ -179,7 +193,7 @@ fn stack_text(stack: &Stacktrace, most: usize, with_source: bool, text: &mut Str
         let said = format!("  at {function} in {file}{line}{own}");
         text.push_str(&text::clip(&said, LINE));
         text.push('\n');
-        if frame.in_app && sources > 0 {
+        if !is_library && sources > 0 {
             sources -= 1;
             source(frame, text);
         }
@@ -195,10 +209,10 @@ fn tell_skipped(skipped: &mut usize, text: &mut String) {
 }
 
 fn source(frame: &Frame, text: &mut String) {
-    let (Some(lines), Some(here)) = (&frame.context, frame.line_no) else {
+    let Some(here) = frame.line_no else {
         return;
     };
-    for (number, line) in lines {
+    for (number, line) in &frame.context {
         if number.abs_diff(here) <= AROUND {
             let mark = if *number == here { '>' } else { ' ' };
             let line = text::scrub(line.as_deref().unwrap_or_default());
@@ -218,9 +232,7 @@ fn source(frame: &Frame, text: &mut String) {
 /// What happened before, the latest last.
 pub(super) fn breadcrumbs(event: &Event, most: usize) -> Vec<String> {
     let values = entry(event, "breadcrumbs").map(|data| &data["values"]);
-    let crumbs: Vec<Breadcrumb> = values
-        .and_then(|values| serde_json::from_value(values.clone()).ok())
-        .unwrap_or_default();
+    let crumbs: Vec<Breadcrumb> = values.map(each_readable).unwrap_or_default();
     let from = crumbs.len().saturating_sub(most);
     let line = |crumb: &Breadcrumb| {
         let mut parts: Vec<String> = Vec::new();
@@ -363,6 +375,68 @@ mod tests {
             ]
         );
         assert!(thrown(&event(&entries), 5).contains("at lib_c in a.py:7 (library)"));
+    }
+
+    #[test]
+    fn one_odd_value_costs_itself_alone() {
+        let entries = json!([{ "type": "exception", "data": { "values": [
+            7,
+            { "type": "Odd", "value": { "not": "text" }, "stacktrace": { "frames": [
+                { "function": "native", "filename": "a.c", "lineNo": -1, "inApp": null, "context": [[-1, "x"], "odd"] },
+                "no frame",
+                { "function": 12, "filename": "b.py", "lineNo": "7", "inApp": "yes" },
+                frame("handler", true),
+            ] } },
+        ] } }]);
+        let text = thrown(&event(&entries), 8);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "Odd: ",
+                "  at handler in a.py:7",
+                "      6 | before",
+                "    > 7 | here",
+                "      8 | ",
+                "  at ? in b.py",
+                "  at native in a.c:-1",
+                "    > -1 | x",
+            ]
+        );
+        let entries = json!([{ "type": "breadcrumbs", "data": { "values": ["odd", { "message": "clicked", "level": 3 }] } }]);
+        assert_eq!(breadcrumbs(&event(&entries), 5), ["clicked"]);
+    }
+
+    #[test]
+    fn tags_tell_nobodys_name_or_address() {
+        let tags = [
+            ("environment", "production"),
+            ("user", "email:ada@example.com"),
+            ("user.email", "ada@example.com"),
+            ("user.ip", "203.0.113.7"),
+            ("user.username", "ada"),
+            ("user.id", "77"),
+            ("Email", "ada@example.com"),
+            ("userland", "yes"),
+        ];
+        let tags = tags.map(|(key, value)| json!({ "key": key, "value": value }));
+        let found: Event =
+            serde_json::from_value(json!({ "eventID": "e1", "tags": tags })).unwrap();
+        let keys = |event: &Event| -> Vec<String> { super::tags(event).keys().cloned().collect() };
+        assert_eq!(keys(&found), ["environment", "user.id", "userland"]);
+        for (value, expected) in [
+            ("id:77", &["user"][..]),
+            ("id:ada@example.com", &[][..]),
+            ("ip:203.0.113.7", &[][..]),
+            ("username:ada", &[][..]),
+        ] {
+            let found = json!({ "eventID": "e1", "tags": [{ "key": "user", "value": value }] });
+            assert_eq!(
+                keys(&serde_json::from_value(found).unwrap()),
+                expected,
+                "{value}"
+            );
+        }
     }
 
     #[test]

@@ -102,8 +102,30 @@ pub(super) fn is(name: &str, value: &str) -> String {
     if !value.is_empty() && value.chars().all(plain) {
         return format!("{name}:{value}");
     }
-    let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
-    format!("{name}:\"{quoted}\"")
+    format!("{name}:{}", quoted(value))
+}
+
+/// A value between quotes in which nothing means more than itself. Of Sentry's parser (`event_search.py`): a quote needs a
+/// backslash before it, a backslash none; an asterisk is a wildcard, within quotes too, unless an odd number of backslashes
+/// is before it.
+pub(super) fn quoted(value: &str) -> String {
+    let mut text = String::with_capacity(value.len() + 2);
+    let mut backslashes = 0;
+    for c in value.chars() {
+        match c {
+            '"' => text.push('\\'),
+            '*' => text.push_str(if backslashes % 2 == 0 { "\\" } else { "\\\\" }),
+            _ => {}
+        }
+        backslashes = if c == '\\' { backslashes + 1 } else { 0 };
+        text.push(c);
+    }
+    if backslashes > 0 {
+        // It would take the closing quote for its own. A wildcard finds the value, and others that begin like it.
+        text.truncate(text.len() - backslashes);
+        text.push('*');
+    }
+    format!("\"{text}\"")
 }
 
 #[cfg(test)]
@@ -118,8 +140,12 @@ mod tests {
             ("", "release:\"\""),
             ("x OR is:resolved", "release:\"x OR is:resolved\""),
             ("\" OR \"", "release:\"\\\" OR \\\"\""),
-            ("\\\"", "release:\"\\\\\\\"\""),
-            ("*", "release:\"*\""),
+            ("App\\Shop@pay", "release:\"App\\Shop@pay\""),
+            ("\\\"", "release:\"\\\\\"\""),
+            ("*", "release:\"\\*\""),
+            ("/items/*/edit", "release:\"/items/\\*/edit\""),
+            ("a\\*", "release:\"a\\\\\\*\""),
+            ("C:\\", "release:\"C:*\""),
         ] {
             assert_eq!(is("release", value), expected);
         }

@@ -60,7 +60,7 @@ impl Order {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SearchIssues {
-    /// Sentry search, as assigned:me level:error release:1.0
+    /// Sentry search, as assigned:me environment:prod release:1
     #[serde(default)]
     q: String,
     /// State.

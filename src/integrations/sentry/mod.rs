@@ -14,6 +14,7 @@ mod overview;
 mod performance;
 mod query;
 mod releases;
+mod spans;
 mod trace;
 mod update;
 mod usage;

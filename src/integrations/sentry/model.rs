@@ -1,7 +1,32 @@
 //! Sentry's JSON, only the fields we read.
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+
+/// The elements of a list that can be read: what applications send is not always what it should be, and one odd element
+/// must not cost the others. What is no list has none.
+pub(super) fn each_readable<T: DeserializeOwned>(values: &Value) -> Vec<T> {
+    let values = values.as_array().into_iter().flatten();
+    values
+        .filter_map(|value| serde_json::from_value(value.clone()).ok())
+        .collect()
+}
+
+/// For `deserialize_with`: a list as [`each_readable`] reads it.
+pub(super) fn readable_list<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    Ok(each_readable(&Value::deserialize(deserializer)?))
+}
+
+/// For `deserialize_with`: a value where it is what it should be, else its default.
+pub(super) fn readable<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).unwrap_or_default())
+}
 
 /// `GET /api/0/`: who is asking.
 #[derive(Deserialize)]
@@ -174,9 +199,9 @@ pub(super) struct Event {
     pub(super) date_created: Option<String>,
     #[serde(default)]
     pub(super) date_received: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "readable_list")]
     pub(super) tags: Vec<Tag>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "readable_list")]
     pub(super) entries: Vec<Entry>,
     #[serde(default)]
     pub(super) contexts: Option<Map<String, Value>>,
@@ -200,9 +225,11 @@ pub(super) struct Entry {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Exception {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "readable")]
     pub(super) kind: Option<String>,
+    #[serde(deserialize_with = "readable")]
     pub(super) value: Option<String>,
+    #[serde(deserialize_with = "readable")]
     pub(super) stacktrace: Option<Stacktrace>,
     pub(super) mechanism: Option<Value>,
 }
@@ -211,29 +238,44 @@ pub(super) struct Exception {
 #[serde(default)]
 pub(super) struct Stacktrace {
     /// The innermost call last.
-    pub(super) frames: Option<Vec<Frame>>,
+    #[serde(deserialize_with = "readable_list")]
+    pub(super) frames: Vec<Frame>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Frame {
+    #[serde(deserialize_with = "readable")]
     pub(super) function: Option<String>,
+    #[serde(deserialize_with = "readable")]
     pub(super) filename: Option<String>,
+    #[serde(deserialize_with = "readable")]
     pub(super) module: Option<String>,
-    pub(super) line_no: Option<u64>,
-    pub(super) in_app: bool,
+    /// Negative where a native runtime does not know it.
+    #[serde(deserialize_with = "readable")]
+    pub(super) line_no: Option<i64>,
+    /// Whether it is of the application; `None` where Sentry does not say.
+    #[serde(deserialize_with = "readable")]
+    pub(super) in_app: Option<bool>,
     /// Lines around it with their numbers.
-    pub(super) context: Option<Vec<(u64, Option<String>)>>,
+    #[serde(deserialize_with = "readable_list")]
+    pub(super) context: Vec<(i64, Option<String>)>,
+    #[serde(deserialize_with = "readable")]
     pub(super) vars: Option<Map<String, Value>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Breadcrumb {
+    #[serde(deserialize_with = "readable")]
     pub(super) timestamp: Option<String>,
+    #[serde(deserialize_with = "readable")]
     pub(super) category: Option<String>,
+    #[serde(deserialize_with = "readable")]
     pub(super) level: Option<String>,
+    #[serde(deserialize_with = "readable")]
     pub(super) message: Option<String>,
+    #[serde(deserialize_with = "readable")]
     pub(super) data: Option<Map<String, Value>>,
 }
 

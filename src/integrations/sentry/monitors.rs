@@ -165,6 +165,7 @@ impl Tool for ListMonitors {
             .query_opt("cursor", self.cursor.as_ref().map(|cursor| &cursor.0));
         let found = request.answer::<Vec<Monitor>>().await?;
         let next = next(&found);
+        let read = found.body.len();
         let wanted = self.q.as_deref().unwrap_or_default().to_lowercase();
         let monitors: Vec<Monitor> = found
             .body
@@ -180,6 +181,13 @@ impl Tool for ListMonitors {
             .filter(|monitor| monitor.state() == State::Failing)
             .collect();
         let mut output = Output::default();
+        // Sentry does not take these two, so they narrow what one page holds.
+        if next.is_some() && (self.q.is_some() || self.status.is_some()) {
+            output = output.warn(format!(
+                "{} of the {read} monitors of this page fit `q` and `status`; there may be more on the next",
+                monitors.len()
+            ));
+        }
         if failing.len() > EXAMINED {
             output = output.warn(format!(
                 "check-ins of the first {EXAMINED} of {} failing monitors are shown",

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::auth::ORG;
-use super::help::{About, corrected, is};
+use super::help::{About, corrected, is, quoted};
 use super::model::Table;
 use super::org::{Org, Period, each, next, stretch};
 use super::query::units;
@@ -148,7 +148,7 @@ impl GetPerformance {
         let names: Vec<String> = rows
             .iter()
             .filter_map(|row| row.get("transaction")?.as_str())
-            .map(|name| format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")))
+            .map(quoted)
             .collect();
         let before = back.filter(|_| !names.is_empty()).map(|back| {
             // Only these: what led the table then may be others.

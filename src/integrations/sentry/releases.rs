@@ -68,7 +68,8 @@ impl Tool for GetReleaseHealth {
         let org = Org::of(cx, self.org.as_deref()).await?;
         let period = Period::read(self.since.as_deref(), "14d", cx.now)?;
         if let Some(version) = &self.version {
-            let (item, warning) = one(cx, &org, version, &period).await?;
+            let (project, env) = (self.project.as_deref(), self.env.as_deref());
+            let (item, warning) = one(cx, &org, version, &period, (project, env)).await?;
             let mut output = Output::one(item);
             output.warnings.extend(warning);
             return Ok(output);
@@ -128,19 +129,29 @@ fn sessions(org: &Org, period: &Period) -> Request {
     period.of(request).query("includeSeries", 0)
 }
 
-/// One release with what is in it.
+/// One release with what is in it, in this project and environment where they are named. What Sentry takes neither for is
+/// of all: its dates, counts and commits.
 pub(super) async fn one(
     cx: &Cx,
     org: &Org,
     version: &str,
     period: &Period,
+    (project, env): (Option<&str>, Option<&str>),
 ) -> Result<(Item, Option<String>), ToolError> {
     let path = ["releases", version];
     let commits = ["releases", version, "commits"];
     let deploys = ["releases", version, "deploys"];
-    let sessions = sessions(org, period).query("query", is("release", version));
+    let release = org
+        .get(&path)
+        .query_opt("project", project)
+        // The description says truth value; servers have taken `1` alone (`organization_release_details.py`).
+        .query("adoptionStages", 1);
+    let sessions = sessions(org, period)
+        .query("query", is("release", version))
+        .query_opt("project", project)
+        .query_opt("environment", env);
     let (release, commits, deploys, sessions) = join4(
-        org.get(&path).send::<Release>(),
+        release.send::<Release>(),
         org.get(&commits).send::<Vec<Commit>>(),
         org.get(&deploys).send::<Vec<Deploy>>(),
         sessions.send::<Grouped>(),
@@ -165,10 +176,12 @@ pub(super) async fn one(
         Err(error) => missing.push(format!("commits: {error}")),
     }
     match deploys {
-        Ok(deploys) => item.set(
-            "deploys",
-            deploys.iter().take(SHOWN).map(deploy).collect::<Vec<_>>(),
-        ),
+        Ok(deploys) => {
+            let there = deploys
+                .iter()
+                .filter(|deploy| env.is_none_or(|env| deploy.environment == env));
+            item.set("deploys", there.take(SHOWN).map(deploy).collect::<Vec<_>>());
+        }
         Err(error) => missing.push(format!("deploys: {error}")),
     }
     let warning =

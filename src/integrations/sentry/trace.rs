@@ -8,14 +8,15 @@ use serde_json::{Value, json};
 use super::auth::ORG;
 use super::names::Named;
 use super::org::{Org, Period, seen};
+use super::spans::{DEEPEST, Spans};
 use crate::kit::args::Limit;
-use crate::kit::error::ToolError;
+use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::output::{Item, Output};
 use crate::kit::text;
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
 
-/// Nesting of spans that is followed at all.
-const DEEPEST: usize = 200;
+/// Most bytes of a trace: a span has a kilobyte or more, and a trace may have ten thousand.
+const MAX_BYTES: usize = 32 * 1024 * 1024;
 
 /// A trace as a tree of spans: slow ones and those on the way to an error.
 #[derive(Deserialize, JsonSchema)]
@@ -38,64 +39,6 @@ pub(super) struct GetTrace {
     /// Which.
     #[serde(default)]
     org: Option<String>,
-}
-
-/// A span, an error or an uptime check.
-#[derive(Deserialize)]
-struct Node {
-    event_id: String,
-    event_type: String,
-    #[serde(default)]
-    project_slug: String,
-    #[serde(default)]
-    op: String,
-    #[serde(default)]
-    description: Option<String>,
-    #[serde(default)]
-    transaction: String,
-    /// Milliseconds.
-    #[serde(default)]
-    duration: f64,
-    /// Seconds since 1970.
-    #[serde(default)]
-    start_timestamp: Option<f64>,
-    #[serde(default)]
-    end_timestamp: Option<f64>,
-    #[serde(default)]
-    is_transaction: bool,
-    #[serde(default)]
-    children: Vec<Node>,
-    #[serde(default)]
-    errors: Vec<Fault>,
-    #[serde(default)]
-    occurrences: Vec<Fault>,
-    #[serde(default)]
-    issue_id: Option<u64>,
-}
-
-/// An error or another issue within a span.
-#[derive(Deserialize)]
-struct Fault {
-    #[serde(default)]
-    issue_id: Option<u64>,
-    #[serde(default)]
-    description: Option<String>,
-    #[serde(default)]
-    short_id: Option<String>,
-}
-
-impl Node {
-    fn is_span(&self) -> bool {
-        matches!(self.event_type.as_str(), "span" | "uptime_check")
-    }
-
-    /// Whether something went wrong in it or below it.
-    fn failed(&self, deep: usize) -> bool {
-        !self.is_span()
-            || !self.errors.is_empty()
-            || !self.occurrences.is_empty()
-            || deep < DEEPEST && self.children.iter().any(|child| child.failed(deep + 1))
-    }
 }
 
 #[derive(Deserialize)]
@@ -132,6 +75,8 @@ pub(super) struct Shown {
     pub(super) counts: Value,
     /// Whether more spans fitted than there was room for.
     pub(super) cut: bool,
+    /// What is missing besides, in words.
+    pub(super) missing: Vec<String>,
 }
 
 /// What to leave out.
@@ -148,22 +93,23 @@ pub(super) async fn read(
     period: &Period,
     limits: &Limits,
 ) -> Result<Shown, ToolError> {
-    let (nodes, meta) = join(
-        period.of(org.get(&["trace", id])).send::<Vec<Node>>(),
+    let (spans, meta) = join(
+        fetch(org, id, period),
         period.of(org.get(&["trace-meta", id])).send::<Meta>(),
     )
     .await;
     let what = format!("trace {id}");
-    let nodes = seen(&what, nodes)?;
-    if nodes.is_empty() {
+    let spans = seen(&what, spans)?;
+    if spans.all.is_empty() && spans.unreadable == 0 {
         return Err(ToolError::NotFound(format!(
             "{what} has nothing in {period}; widen `since`, or it is not kept any more"
         )));
     }
     let meta = seen(&what, meta)?;
-    let starts = nodes.iter().filter_map(|node| node.start_timestamp);
+    let roots = || spans.roots.iter().filter_map(|root| spans.all.get(*root));
+    let starts = roots().filter_map(|node| node.start_timestamp);
     let start = starts.fold(f64::INFINITY, f64::min);
-    let ends = nodes.iter().filter_map(|node| node.end_timestamp);
+    let ends = roots().filter_map(|node| node.end_timestamp);
     let end = ends.fold(f64::NEG_INFINITY, f64::max);
     let duration_ms = if start < end {
         (end - start) * 1_000.0
@@ -172,14 +118,27 @@ pub(super) async fn read(
     };
     let min_ms = limits.min_ms.map_or(duration_ms * 0.02, f64::from);
     let mut tree = Tree {
+        spans: &spans,
         start,
         min_ms,
         limits,
         lines: Vec::new(),
         cut: false,
     };
-    for node in &nodes {
-        tree.add(node, 0);
+    for root in &spans.roots {
+        tree.add(*root, 0);
+    }
+    let mut missing = Vec::new();
+    if spans.unreadable > 0 {
+        missing.push(format!(
+            "{} spans could not be read, and those below them",
+            spans.unreadable
+        ));
+    }
+    if spans.too_deep {
+        missing.push(format!(
+            "spans nested deeper than {DEEPEST} levels are left out"
+        ));
     }
     Ok(Shown {
         id: id.to_owned(),
@@ -190,10 +149,24 @@ pub(super) async fn read(
             "performance_issues": meta.performance_issues,
         }),
         cut: tree.cut,
+        missing,
+    })
+}
+
+/// The spans of a trace. Read on a thread of its own: it takes a while, and others wait for this one.
+async fn fetch(org: &Org, id: &str, period: &Period) -> Result<Spans, ProviderError> {
+    let request = period.of(org.get(&["trace", id])).max_bytes(MAX_BYTES);
+    let body = request.bytes().await?.body;
+    let read = tokio::task::spawn_blocking(move || Spans::read(&body)).await;
+    read.unwrap_or_else(|error| {
+        Err(ProviderError::Unavailable {
+            reason: format!("answered a trace that could not be read ({error})"),
+        })
     })
 }
 
 struct Tree<'a> {
+    spans: &'a Spans,
     start: f64,
     min_ms: f64,
     limits: &'a Limits,
@@ -202,7 +175,11 @@ struct Tree<'a> {
 }
 
 impl Tree<'_> {
-    fn add(&mut self, node: &Node, depth: usize) {
+    fn add(&mut self, at: usize, depth: usize) {
+        let spans = self.spans;
+        let Some(node) = spans.all.get(at) else {
+            return;
+        };
         if self.lines.len() >= self.limits.lines {
             self.cut = true;
             return;
@@ -214,7 +191,7 @@ impl Tree<'_> {
             (id.unwrap_or_default(), text::clip(&text::scrub(said), 160))
         });
         let said = node.description.as_deref().filter(|said| !said.is_empty());
-        let at = self.lines.len();
+        let line = self.lines.len();
         self.lines.push(Line {
             id: node.event_id.clone(),
             depth,
@@ -235,26 +212,21 @@ impl Tree<'_> {
             hidden: 0,
         });
         let mut hidden = 0;
-        for child in &node.children {
-            let matters = child.duration >= self.min_ms || child.is_transaction;
-            if depth + 1 < self.limits.depth && (matters || child.failed(depth)) {
-                self.add(child, depth + 1);
+        for place in &node.below {
+            let Some(child) = spans.all.get(*place) else {
+                continue;
+            };
+            let matters = child.duration >= self.min_ms || child.is_transaction || child.failed;
+            if depth + 1 < self.limits.depth && matters {
+                self.add(*place, depth + 1);
             } else {
-                hidden += size(child, depth);
+                hidden += child.size;
             }
         }
-        if let Some(line) = self.lines.get_mut(at) {
+        if let Some(line) = self.lines.get_mut(line) {
             line.hidden = hidden;
         }
     }
-}
-
-fn size(node: &Node, deep: usize) -> usize {
-    if deep >= DEEPEST {
-        return 1;
-    }
-    let below = node.children.iter().map(|child| size(child, deep + 1));
-    1 + below.sum::<usize>()
 }
 
 fn tenth(number: f64) -> f64 {
@@ -303,6 +275,7 @@ impl Tool for GetTrace {
         }));
         let mut output = Output::of(items);
         output.truncated = shown.cut;
+        output.warnings = shown.missing;
         Ok(output)
     }
 }
