@@ -5,8 +5,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::sources::{Sources, at, many, needed, push, quoted, short, texts};
+use super::sources::{Sources, at, many, needed, push, quoted, short, start, texts};
 use super::xml::{self, Event, Reader, attribute};
+use crate::kit::args::Cursor;
 use crate::kit::block::{Content, ContextBlock};
 use crate::kit::error::{ProviderError, ToolError};
 use crate::kit::output::{Item, Output};
@@ -15,6 +16,8 @@ use crate::kit::uri;
 
 /// How many citing articles are named.
 const CITING: u32 = 10;
+/// Least of a full text that an answer holds, in characters.
+const LEAST_TEXT: usize = 500;
 
 // Part of an article. Not a doc comment: it would be published with every item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -36,6 +39,8 @@ pub(super) struct GetArticle {
     /// Default: abstract, mesh.
     #[serde(default)]
     sections: Vec<Section>,
+    #[serde(default)]
+    cursor: Option<Cursor>,
 }
 
 /// What either source says of an article.
@@ -74,8 +79,12 @@ impl Tool for GetArticle {
         let id = needed("id", &self.id)?;
         let mut sources = Sources::default();
         let article = find(cx, id, &mut sources).await?;
+        // Where the full text goes on, in characters. What came with its beginning is not repeated.
+        let from: usize = start(self.cursor.as_ref())?;
         let has = |section| {
-            if self.sections.is_empty() {
+            if from > 0 {
+                section == Section::FullText
+            } else if self.sections.is_empty() {
                 matches!(section, Section::Abstract | Section::Mesh)
             } else {
                 self.sections.contains(&section)
@@ -93,15 +102,24 @@ impl Tool for GetArticle {
         if has(Section::Mesh) {
             item.set("mesh", article.mesh.clone());
         }
-        let mut truncated = false;
+        let mut next = None;
         if let Some((count, list)) = sources.take("Europe PMC's citations", citing).flatten() {
             item.set("cited_by", count);
             item.set("citing", list);
         }
         match sources.take("Europe PMC's full text", text) {
             Some(Some(text)) => {
-                truncated = text.chars().count() > cx.max_chars;
-                item.set("full_text", short(&text, cx.max_chars));
+                let rest = Value::Object(item.fields.clone()).to_string();
+                let room = cx
+                    .max_chars
+                    .saturating_sub(rest.chars().count() + LEAST_TEXT);
+                let room = room.max(LEAST_TEXT);
+                let piece: String = text.chars().skip(from).take(room).collect();
+                if piece.is_empty() && from > 0 {
+                    return Err(Cursor::foreign());
+                }
+                next = (text.chars().count() > from + room).then(|| Cursor::of(&(from + room)));
+                item.set("full_text", piece);
             }
             _ if has(Section::FullText) && !article.open_access => {
                 sources.warn("the full text is not open access; `url` leads to the publisher");
@@ -109,8 +127,8 @@ impl Tool for GetArticle {
             _ => {}
         }
         let mut output = sources.output(vec![item])?;
-        output.truncated = truncated;
-        Ok(output)
+        output.truncated = next.is_some();
+        Ok(output.next(next))
     }
 }
 

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::notation::{self, Reading};
 use super::reference;
 use super::sources::{Sources, at, many, needed, texts};
 use crate::kit::error::{ProviderError, ToolError};
@@ -13,12 +14,20 @@ use crate::kit::tool::{Cx, Effect, Needs, Tool};
 
 /// How many terms of one vocabulary are given.
 const SHOWN: usize = 5;
+/// Whose codes MONDO keeps beside a disease, the field of MyDisease they are in, and the name that may stand before them.
+const XREFS: [(System, &str, &str); 5] = [
+    (System::Mesh, "mesh", "MESH"),
+    (System::Snomed, "sctid", "SCTID"),
+    (System::Omim, "omim", "OMIM"),
+    (System::Umls, "umls", "UMLS"),
+    (System::Icd10Cm, "icd10cm", "ICD10CM"),
+];
 
 // Vocabulary. Not a doc comment: it would be published with every item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
-enum System {
+pub(super) enum System {
     Rxnorm,
     Atc,
     #[serde(rename = "icd10cm")]
@@ -63,7 +72,7 @@ impl System {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MapCodes {
-    /// Words, or a code: E11.9, MONDO:0005148, HP:0001250, RxCUI.
+    /// Words, or a code: E11.9, A10BA02, D003920, MONDO:0005148, OMIM:219700, RxCUI.
     q: String,
     /// Default: all.
     #[serde(default)]
@@ -78,38 +87,31 @@ struct Term {
     source: &'static str,
 }
 
-/// What the text is.
-#[derive(Debug, PartialEq, Eq)]
-enum Kind {
-    Words,
-    Rxcui,
-    Icd10,
-    Ontology,
+/// What a code stands for.
+struct Meaning {
+    words: String,
+    /// Whether it is a drug; else it is a disease or a finding.
+    is_drug: bool,
+    /// MyDisease's record, where it was found by the code.
+    disease: Option<Value>,
 }
 
-fn kind(text: &str) -> Kind {
-    let is_digit = |c: char| c.is_ascii_digit();
-    let upper = text.to_ascii_uppercase();
-    if upper.starts_with("MONDO:") || upper.starts_with("HP:") {
-        return Kind::Ontology;
+impl Meaning {
+    fn other(words: String) -> Self {
+        Self {
+            words,
+            is_drug: false,
+            disease: None,
+        }
     }
-    if text.len() <= 8 && text.chars().all(is_digit) {
-        return Kind::Rxcui;
+
+    fn drug(words: String) -> Self {
+        Self {
+            words,
+            is_drug: true,
+            disease: None,
+        }
     }
-    let mut letters = upper.chars();
-    let begins = letters.next().is_some_and(|c| c.is_ascii_alphabetic())
-        && letters.next().is_some_and(is_digit)
-        && letters.next().is_some_and(|c| c.is_ascii_alphanumeric());
-    let rest: String = letters.collect();
-    let tail = rest.strip_prefix('.').unwrap_or(&rest);
-    if begins
-        && tail.len() <= 4
-        && tail.chars().all(|c| c.is_ascii_alphanumeric())
-        && rest.len() != 1
-    {
-        return Kind::Icd10;
-    }
-    Kind::Words
 }
 
 impl Tool for MapCodes {
@@ -127,41 +129,29 @@ impl Tool for MapCodes {
         };
         let wants = |some: &[System]| some.iter().any(|system| systems.contains(system));
         let mut sources = Sources::default();
-        let kind = kind(asked);
+        let readings = notation::readings(asked);
         // A code becomes words first; the other vocabularies know those.
-        let words = match kind {
-            Kind::Words => Some(asked.to_owned()),
-            Kind::Icd10 => {
-                let found = sources.take("NLM Clinical Tables", icd10(cx, asked, true).await);
-                let code = |term: &&Term| term.code.eq_ignore_ascii_case(asked);
-                found.and_then(|terms| terms.iter().find(code).map(|term| term.label.clone()))
-            }
-            Kind::Ontology => {
-                let found = sources.take("OLS", ontologies(cx, asked, true).await);
-                let code = |term: &&Term| term.code.eq_ignore_ascii_case(asked);
-                found.and_then(|terms| terms.iter().find(code).map(|term| term.label.clone()))
-            }
-            Kind::Rxcui => sources.take("RxNorm", drug_name(cx, asked).await).flatten(),
+        let meaning = if readings.is_empty() {
+            Meaning::other(asked.to_owned())
+        } else {
+            decoded(cx, asked, &readings, &mut sources).await?
         };
-        sources.check()?;
-        let Some(words) = words else {
-            return Err(ToolError::NotFound(format!(
-                "no vocabulary has a code {asked}; try words instead"
-            )));
-        };
-        let drug = kind == Kind::Words || kind == Kind::Rxcui;
+        let is_words = readings.is_empty();
+        let (words, is_drug) = (&meaning.words, meaning.is_drug);
         let (drugs, icd10, ontology, disease) = join4(
-            drugs(cx, &words, drug && wants(&[System::Rxnorm, System::Atc])),
-            icd10(cx, &words, kind != Kind::Rxcui && wants(&[System::Icd10Cm])),
-            ontologies(
+            drugs(
                 cx,
-                &words,
-                kind != Kind::Rxcui && wants(&[System::Mondo, System::Hpo]),
+                words,
+                (is_words || is_drug) && wants(&[System::Rxnorm, System::Atc])
+                    || is_drug && wants(&[System::Mesh, System::Snomed]),
             ),
+            icd10(cx, words, !is_drug && wants(&[System::Icd10Cm])),
+            ontologies(cx, words, !is_drug && wants(&[System::Mondo, System::Hpo])),
             diseases(
                 cx,
-                &words,
-                kind != Kind::Rxcui
+                words,
+                meaning.disease.clone(),
+                !is_drug
                     && wants(&[
                         System::Mesh,
                         System::Snomed,
@@ -187,7 +177,7 @@ impl Tool for MapCodes {
             if !systems.contains(&term.system) || items.iter().any(known) {
                 continue;
             }
-            let exact = term.label.eq_ignore_ascii_case(&words);
+            let exact = term.label.eq_ignore_ascii_case(words);
             items.push(
                 Item::new(&term.code)
                     .field("system", term.system.as_str())
@@ -199,6 +189,106 @@ impl Tool for MapCodes {
         items.sort_by_key(|item| item.fields["match"] != "exact");
         sources.warn("similar terms are suggestions: look at the label before using a code");
         sources.output(items)
+    }
+}
+
+/// What a code stands for, by the first vocabulary that has it.
+async fn decoded(
+    cx: &Cx,
+    asked: &str,
+    readings: &[Reading],
+    sources: &mut Sources,
+) -> Result<Meaning, ToolError> {
+    for (system, code) in readings {
+        let Some(meaning) = lookup(cx, *system, code, sources).await else {
+            continue;
+        };
+        if readings.len() > 1 {
+            let others = readings.iter().filter(|(other, _)| other != system);
+            let others: Vec<&str> = others.map(|(other, _)| other.as_str()).collect();
+            sources.warn(format!(
+                "{asked} was read as a code of {}; it could be one of {} too: name the vocabulary before it, as in OMIM:219700",
+                system.as_str(),
+                others.join(" or ")
+            ));
+        }
+        return Ok(meaning);
+    }
+    sources.check()?;
+    if let Some(lacks) = sources.warnings().first() {
+        return Err(ToolError::NotFound(format!(
+            "no source that answered has the code {asked}; {lacks}"
+        )));
+    }
+    let tried: Vec<&str> = readings.iter().map(|(system, _)| system.as_str()).collect();
+    Err(ToolError::NotFound(format!(
+        "no source here has {asked} as a code of {}; codes of RxNorm, ATC, ICD-10-CM, MONDO and HPO can be looked up, those \
+         of MeSH, SNOMED CT, OMIM and UMLS where MONDO has them for a disease, or RxNorm for a drug (MeSH, SNOMED CT); try words \
+         instead",
+        tried.join(" or ")
+    )))
+}
+
+async fn lookup(cx: &Cx, system: System, code: &str, sources: &mut Sources) -> Option<Meaning> {
+    let same = |term: &&Term| term.code.eq_ignore_ascii_case(code);
+    let label = |terms: Vec<Term>| terms.iter().find(same).map(|term| term.label.clone());
+    match system {
+        System::Rxnorm => {
+            let name = sources.take("RxNorm", drug_name(cx, code).await);
+            return name.flatten().map(Meaning::drug);
+        }
+        System::Icd10Cm => {
+            let terms = sources.take("NLM Clinical Tables", icd10(cx, code, true).await);
+            return terms.and_then(label).map(Meaning::other);
+        }
+        System::Mondo | System::Hpo => {
+            let terms = sources.take("OLS", ontologies(cx, code, true).await);
+            return terms.and_then(label).map(Meaning::other);
+        }
+        System::Atc | System::Mesh | System::Snomed | System::Omim | System::Umls => {}
+    }
+    if let Some((_, field, prefix)) = XREFS.iter().find(|(known, _, _)| *known == system) {
+        let found = reference::by_code(cx, field, prefix, code).await;
+        if let Some(Some(disease)) = sources.take("MyDisease", found) {
+            return Some(Meaning {
+                words: at(&disease, "/mondo/label"),
+                is_drug: false,
+                disease: Some(disease),
+            });
+        }
+    }
+    let name = coded_drug(cx, id_type(system)?, code).await;
+    sources.take("RxNorm", name).flatten().map(Meaning::drug)
+}
+
+/// RxNav's name of a vocabulary whose codes of drugs it takes.
+const fn id_type(system: System) -> Option<&'static str> {
+    match system {
+        System::Atc => Some("ATC"),
+        System::Mesh => Some("MESH"),
+        System::Snomed => Some("SNOMEDCT"),
+        System::Rxnorm
+        | System::Icd10Cm
+        | System::Mondo
+        | System::Hpo
+        | System::Omim
+        | System::Umls => None,
+    }
+}
+
+/// RxNorm's name of the drug that another vocabulary gives this code.
+async fn coded_drug(cx: &Cx, id_type: &str, code: &str) -> Result<Option<String>, ProviderError> {
+    let found: Value = cx
+        .api
+        .at("rxnav")
+        .get(&["REST", "rxcui.json"])
+        .query("idtype", id_type)
+        .query("id", code)
+        .send()
+        .await?;
+    match texts(&found, "/idGroup/rxnormId").first() {
+        Some(rxcui) => drug_name(cx, rxcui).await,
+        None => Ok(None),
     }
 }
 
@@ -310,55 +400,36 @@ async fn ontologies(cx: &Cx, words: &str, wanted: bool) -> Result<Vec<Term>, Pro
         .collect())
 }
 
-/// What MONDO says is the same disease elsewhere.
-async fn diseases(cx: &Cx, words: &str, wanted: bool) -> Result<Vec<Term>, ProviderError> {
+/// What MONDO says is the same disease elsewhere; `known` where the disease was found already.
+async fn diseases(
+    cx: &Cx,
+    words: &str,
+    known: Option<Value>,
+    wanted: bool,
+) -> Result<Vec<Term>, ProviderError> {
     if !wanted {
         return Ok(Vec::new());
     }
-    let Some(disease) = reference::disease(cx, words).await? else {
+    let found = match known {
+        Some(disease) => Some(disease),
+        None => reference::disease(cx, words).await?,
+    };
+    let Some(disease) = found else {
         return Ok(Vec::new());
     };
     let label = at(&disease, "/mondo/label");
-    let others = [
-        ("mesh", System::Mesh),
-        ("sctid", System::Snomed),
-        ("omim", System::Omim),
-        ("umls", System::Umls),
-        ("icd10cm", System::Icd10Cm),
-    ];
     let mut terms = Vec::new();
-    for (name, system) in others {
-        for code in texts(&disease, &format!("/mondo/xrefs/{name}")) {
+    for (system, field, _) in XREFS {
+        for code in texts(&disease, &format!("/mondo/xrefs/{field}")) {
             terms.push(Term {
                 system,
-                code,
+                // Some fields write the vocabulary's name before the code.
+                code: code.rsplit(':').next().unwrap_or_default().to_owned(),
                 label: label.clone(),
                 source: "MONDO by MyDisease.info",
             });
         }
     }
-    terms.truncate(SHOWN * others.len());
+    terms.truncate(SHOWN * XREFS.len());
     Ok(terms)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codes_are_told_from_words() {
-        for (text, expected) in [
-            ("E11.9", Kind::Icd10),
-            ("I10", Kind::Icd10),
-            ("S72.001A", Kind::Icd10),
-            ("11289", Kind::Rxcui),
-            ("MONDO:0005148", Kind::Ontology),
-            ("hp:0001250", Kind::Ontology),
-            ("asthma", Kind::Words),
-            ("B12 deficiency", Kind::Words),
-            ("T2", Kind::Words),
-        ] {
-            assert_eq!(kind(text), expected, "{text}");
-        }
-    }
 }

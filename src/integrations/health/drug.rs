@@ -109,7 +109,8 @@ impl Tool for GetDrug {
                 "drugsfda.json",
                 "openfda.generic_name",
                 generic,
-                None,
+                // Applications of original drugs (NDA, then BLA) before those of generics (ANDA).
+                "application_number:desc",
                 wants(Part::Approvals),
             ),
             fda(
@@ -117,7 +118,7 @@ impl Tool for GetDrug {
                 "shortages.json",
                 "generic_name",
                 generic,
-                Some("update_date:desc"),
+                "update_date:desc",
                 wants(Part::Shortages),
             ),
             fda(
@@ -125,20 +126,25 @@ impl Tool for GetDrug {
                 "enforcement.json",
                 "openfda.generic_name",
                 generic,
-                Some("report_date:desc"),
+                "report_date:desc",
                 wants(Part::Recalls),
             ),
             chem(cx, generic, wants(Part::Mechanism)),
         )
         .await;
         let answered = label.is_ok();
-        let label = sources.take("openFDA's labels", label).flatten();
+        // What was not asked has not answered either.
+        let label = wants_label.then(|| sources.take("openFDA's labels", label));
+        let label = label.flatten().flatten();
         let mut item = Item::new(&drug.name)
             .uri(cx.uri(&format!("drugs/{}/label", uri::encode(generic))))
             .field("rxcui", drug.rxcui.clone())
             .field("ingredients", drug.ingredients.clone());
         if let Some(label) = &label {
             describe(&mut item, label, parts);
+            if let Some(mixture) = label.mixture(&drug) {
+                sources.warn(mixture);
+            }
         } else if wants_label && answered {
             sources.warn(format!("openFDA has no label of {generic}"));
         }
@@ -148,15 +154,18 @@ impl Tool for GetDrug {
             ("recalls", Part::Recalls, recalls, recall),
         ];
         for (what, part, found, shown) in lists {
-            let Some(list) = sources.take(&format!("openFDA's {what}"), found) else {
-                continue;
-            };
-            if list.is_empty() && wants(part) {
-                sources.warn(format!("openFDA lists no {what} of {generic}"));
+            if wants(part)
+                && let Some(found) = sources.take(&format!("openFDA's {what}"), found)
+            {
+                if let Some(count) = counted(what, generic, &found) {
+                    sources.warn(count);
+                }
+                item.set(what, found.0.iter().map(shown).collect::<Vec<_>>());
             }
-            item.set(what, list.iter().map(shown).collect::<Vec<_>>());
         }
-        if let Some(Some(facts)) = sources.take("MyChem", mechanism) {
+        if wants(Part::Mechanism)
+            && let Some(Some(facts)) = sources.take("MyChem", mechanism)
+        {
             item.set("mechanism", facts);
         }
         sources.check()?;
@@ -173,6 +182,21 @@ impl Tool for GetDrug {
         sources.warn(format!("US data only. {NO_ADVICE}"));
         sources.output(vec![item])
     }
+}
+
+/// What is to be said of a list's length: that there is none, or that these are not all.
+fn counted(what: &str, generic: &str, (list, total): &(Vec<Value>, u64)) -> Option<String> {
+    let shown = list.len();
+    if shown == 0 {
+        return Some(format!("openFDA lists no {what} of {generic}"));
+    }
+    let first = if what == "approvals" {
+        "those of original drugs (NDA, BLA) first"
+    } else {
+        "the latest"
+    };
+    let is_cut = usize::try_from(*total).is_ok_and(|total| total > shown);
+    is_cut.then(|| format!("{shown} of {total} {what} of {generic} are shown, {first}"))
 }
 
 /// How a record of a list is shown.
@@ -193,30 +217,33 @@ fn describe(item: &mut Item, label: &Label, parts: &[Part]) {
     item.set("sections", sections);
 }
 
-/// The latest records of one of openFDA's lists.
+/// The first records of one of openFDA's lists, and how many it has.
 async fn fda(
     cx: &Cx,
     list: &str,
     field: &str,
     name: &str,
-    sort: Option<&str>,
+    sort: &str,
     wanted: bool,
-) -> Result<Vec<Value>, ProviderError> {
+) -> Result<(Vec<Value>, u64), ProviderError> {
     if !wanted {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), 0));
     }
     let found: Result<Value, ProviderError> = cx
         .api
         .at("openfda")
         .get(&["drug", list])
         .query("search", format!("{field}:{}", quoted(name)))
-        .query_opt("sort", sort)
+        .query("sort", sort)
         .query("limit", SHOWN)
         .send()
         .await;
     match found {
-        Ok(found) => Ok(many(&found, "/results").to_vec()),
-        Err(ProviderError::NotFound) => Ok(Vec::new()),
+        Ok(found) => {
+            let total = found["meta"]["results"]["total"].as_u64();
+            Ok((many(&found, "/results").to_vec(), total.unwrap_or_default()))
+        }
+        Err(ProviderError::NotFound) => Ok((Vec::new(), 0)),
         Err(error) => Err(error),
     }
 }
@@ -353,6 +380,9 @@ impl ContextBlock for LabelBlock {
             label.date(),
             label.url()
         );
+        if let Some(mixture) = label.mixture(&drug) {
+            push(&mut text, format_args!("\n**{mixture}.**\n"));
+        }
         for section in wanted {
             if let Some(body) = label.section(section) {
                 push(

@@ -96,6 +96,9 @@ impl Tool for CheckInteractions {
                     drug.name
                 ));
             }
+            if let Some(label) = &label {
+                warn_of(label, &drug, &mut sources);
+            }
             known.push(Known::new(drug, label));
         }
         sources.check()?;
@@ -125,6 +128,19 @@ impl CheckInteractions {
                 "`drugs` must name 2 to 20 different drugs".to_owned(),
             ))
         }
+    }
+}
+
+/// Says where a label speaks for other substances too, or not of interactions.
+fn warn_of(label: &Label, drug: &Drug, sources: &mut Sources) {
+    if let Some(mixture) = label.mixture(drug) {
+        sources.warn(mixture);
+    }
+    if label.is_silent() {
+        sources.warn(format!(
+            "the label of {} has no section on interactions; only its warnings and contraindications were searched",
+            drug.name
+        ));
     }
 }
 

@@ -9,8 +9,8 @@ use super::sources::{at, date, many, quoted, texts};
 use crate::kit::error::ProviderError;
 use crate::kit::tool::Cx;
 
-/// How many labels are looked at to find the best one. Each has a hundred kilobytes.
-const LOOKED_AT: u32 = 5;
+/// How many labels of an answer are looked at to find the best one. Each has a hundred kilobytes.
+const LOOKED_AT: u64 = 5;
 
 /// A section of a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -168,43 +168,78 @@ impl Label {
         json!({ "label": self.title(), "date": self.date(), "url": self.url(), "by": "openFDA" })
     }
 
-    fn substances(&self) -> usize {
-        many(&self.body, "/openfda/substance_name").len()
+    /// A warning where the label is of more or of something else than the drug; `None` where it is of just its ingredients.
+    pub(super) fn mixture(&self, drug: &Drug) -> Option<String> {
+        if self.others(drug) == 0 {
+            return None;
+        }
+        let substances = texts(&self.body, "/openfda/substance_name");
+        let substances = if substances.is_empty() {
+            "ingredients that openFDA does not name".to_owned()
+        } else {
+            substances.join(", ").to_lowercase()
+        };
+        Some(format!(
+            "none of the labels looked at is of {} alone; the one used, {}, is of {substances}",
+            drug.ingredients.join(" and "),
+            self.title()
+        ))
+    }
+
+    /// How many substances more or fewer than the drug it is of. Others in it would speak too.
+    fn others(&self, drug: &Drug) -> usize {
+        let substances = many(&self.body, "/openfda/substance_name").len();
+        substances.abs_diff(drug.ingredients.len())
+    }
+
+    /// Whether it has no section on interactions, as labels of drugs without prescription do.
+    pub(super) fn is_silent(&self) -> bool {
+        self.section(Section::Interactions).is_none()
     }
 }
 
-/// The label that speaks for a drug: the latest one of exactly its ingredients.
+/// The label that speaks for a drug: of its latest ones, and of its latest ones that speak of interactions, the one nearest
+/// to exactly its ingredients.
 pub(super) async fn of(cx: &Cx, drug: &Drug) -> Result<Option<Label>, ProviderError> {
     let names = drug.ingredients.iter();
     let search: Vec<String> = names
         .map(|name| format!("openfda.generic_name:{}", quoted(name)))
         .collect();
+    let search = search.join(" AND ");
+    let (mut labels, total) = latest(cx, &search).await?;
+    let fits = |label: &Label| label.others(drug) == 0 && !label.is_silent();
+    if total > LOOKED_AT && !labels.iter().any(fits) {
+        // Makers renew combinations and packs without prescription often; the one that is wanted may be older. A failure
+        // here leaves what is there, and the answer says what it lacks.
+        let search = format!("{search} AND _exists_:drug_interactions");
+        if let Ok((more, _)) = latest(cx, &search).await {
+            labels.extend(more);
+        }
+    }
+    let rank = |label: &Label| (label.others(drug), label.is_silent());
+    Ok(labels.into_iter().min_by_key(rank))
+}
+
+/// The latest labels that match, and how many match in all.
+async fn latest(cx: &Cx, search: &str) -> Result<(Vec<Label>, u64), ProviderError> {
     let found: Result<Value, ProviderError> = cx
         .api
         .at("openfda")
         .get(&["drug", "label.json"])
-        .query("search", search.join(" AND "))
+        .query("search", search)
         .query("sort", "effective_time:desc")
         .query("limit", LOOKED_AT)
         .send()
         .await;
     let mut found = match found {
         // openFDA says so when nothing matches.
-        Err(ProviderError::NotFound) => return Ok(None),
+        Err(ProviderError::NotFound) => return Ok((Vec::new(), 0)),
         found => found?,
     };
+    let total = found["meta"]["results"]["total"].as_u64();
     let Value::Array(labels) = found["results"].take() else {
-        return Ok(None);
+        return Ok((Vec::new(), 0));
     };
-    let ingredients = drug.ingredients.len();
-    let rank = |label: &Label| {
-        // Others in it would speak too; a label that says little of interactions is one without prescription.
-        let others = label.substances().abs_diff(ingredients);
-        let silent = label.body.get("drug_interactions").is_none();
-        (others, silent)
-    };
-    Ok(labels
-        .into_iter()
-        .map(|body| Label { body })
-        .min_by_key(rank))
+    let labels: Vec<Label> = labels.into_iter().map(|body| Label { body }).collect();
+    Ok((labels, total.unwrap_or_default()))
 }

@@ -108,8 +108,8 @@ struct Hit {
     pmid: String,
     pmcid: String,
     doi: String,
-    /// Europe PMC's own id, for preprints.
-    own: String,
+    /// Europe PMC's name of the collection, and its id there.
+    place: (String, String),
     title: String,
     authors: String,
     journal: String,
@@ -348,7 +348,8 @@ impl Hit {
             pmid: at(found, "/pmid"),
             pmcid: at(found, "/pmcid"),
             doi: at(found, "/doi"),
-            own: at(found, "/id"),
+            preprint: source == "PPR",
+            place: (source, at(found, "/id")),
             title: xml::plain(&at(found, "/title")),
             authors: at(found, "/authorString").trim_end_matches('.').to_owned(),
             journal: at(found, "/journalTitle"),
@@ -360,7 +361,6 @@ impl Hit {
                 .collect(),
             open_access: at(found, "/isOpenAccess") == "Y",
             cited_by: found["citedByCount"].as_u64(),
-            preprint: source == "PPR",
             sources: vec!["Europe PMC"],
         }
     }
@@ -368,7 +368,7 @@ impl Hit {
     /// What the article is recognised by.
     fn names(&self) -> impl Iterator<Item = &str> {
         let own = if self.pmid.is_empty() {
-            &self.own
+            &self.place.1
         } else {
             &self.pmid
         };
@@ -400,15 +400,14 @@ impl Hit {
     }
 
     fn item(self, cx: &Cx) -> Item {
-        let id = [&self.pmid, &self.pmcid, &self.own]
+        let id = [&self.pmid, &self.pmcid, &self.place.1]
             .into_iter()
             .find(|id| !id.is_empty())
             .cloned()
             .unwrap_or_default();
-        let url = if self.pmid.is_empty() {
-            format!("https://europepmc.org/article/PPR/{id}")
-        } else {
-            format!("https://pubmed.ncbi.nlm.nih.gov/{id}/")
+        let url = match (self.pmid.as_str(), &self.place) {
+            ("", (source, own)) => format!("https://europepmc.org/article/{source}/{own}"),
+            (pmid, _) => format!("https://pubmed.ncbi.nlm.nih.gov/{pmid}/"),
         };
         let authors: Vec<&str> = self.authors.split(", ").collect();
         let authors = match authors.as_slice() {

@@ -11,6 +11,7 @@ mod hosts;
 mod interactions;
 mod labels;
 mod literature;
+mod notation;
 mod reference;
 mod rxnorm;
 mod sources;

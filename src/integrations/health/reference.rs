@@ -77,6 +77,12 @@ impl Tool for LookupReference {
         let has = |section| sections.contains(&section);
         let mut sources = Sources::default();
         let disease = sources.take("MyDisease", disease(cx, q).await).flatten();
+        if let Some(found) = disease.as_ref().filter(|found| !is_called(found, q)) {
+            sources.warn(format!(
+                "no disease of MONDO is called exactly {q:?}; this is the nearest, {}",
+                at(found, "/mondo/label")
+            ));
+        }
         let mondo = disease
             .as_ref()
             .map(|disease| at(disease, "/_id"))
@@ -159,6 +165,39 @@ pub(super) async fn disease(cx: &Cx, q: &str) -> Result<Option<Value>, ProviderE
         let name = quoted(&q.to_lowercase());
         format!("mondo.label:{name} OR mondo.synonym.exact:{name}")
     };
+    let hits = diseases(cx, &query).await?;
+    // The one of exactly this name, else one of exactly this synonym, else the best.
+    let exact = hits
+        .iter()
+        .find(|hit| at(hit, "/mondo/label").eq_ignore_ascii_case(q))
+        .or_else(|| hits.iter().find(|hit| is_called(hit, q)));
+    Ok(exact.or(hits.first()).cloned())
+}
+
+/// The disease that has this code in a field of MONDO's cross-references, where codes may stand with or without `prefix`.
+pub(super) async fn by_code(
+    cx: &Cx,
+    field: &str,
+    prefix: &str,
+    code: &str,
+) -> Result<Option<Value>, ProviderError> {
+    let whole = format!("{prefix}:{code}");
+    let query = format!(
+        "mondo.xrefs.{field}:{} OR mondo.xrefs.{field}:{}",
+        quoted(code),
+        quoted(&whole)
+    );
+    let hits = diseases(cx, &query).await?;
+    let place = format!("/mondo/xrefs/{field}");
+    let has_it = |hit: &Value| {
+        let codes = texts(hit, &place);
+        let is_it = |known: &String| known == code || *known == whole;
+        codes.iter().any(is_it) && !at(hit, "/mondo/label").is_empty()
+    };
+    Ok(hits.into_iter().find(has_it))
+}
+
+async fn diseases(cx: &Cx, query: &str) -> Result<Vec<Value>, ProviderError> {
     let found: Value = cx
         .api
         .at("mydisease")
@@ -171,12 +210,15 @@ pub(super) async fn disease(cx: &Cx, q: &str) -> Result<Option<Value>, ProviderE
         .query("size", 5)
         .send()
         .await?;
-    let hits = many(&found, "/hits");
-    // The one of exactly this name, else the best.
-    let exact = hits
-        .iter()
-        .find(|hit| at(hit, "/mondo/label").eq_ignore_ascii_case(q));
-    Ok(exact.or(hits.first()).cloned())
+    Ok(many(&found, "/hits").to_vec())
+}
+
+/// Whether a disease has exactly this id, name or synonym, and not only its words.
+fn is_called(disease: &Value, q: &str) -> bool {
+    let own = [at(disease, "/_id"), at(disease, "/mondo/label")];
+    let synonyms = texts(disease, "/mondo/synonym/exact");
+    let mut names = own.iter().chain(&synonyms);
+    names.any(|name| name.eq_ignore_ascii_case(q))
 }
 
 async fn associations(

@@ -13,7 +13,7 @@ use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
 
 /// How many sites are listed.
 const SITES: usize = 20;
-/// How many outcomes are listed.
+/// How many outcomes are listed, and how many values of one.
 const OUTCOMES: usize = 30;
 
 // Part of a trial. Not a doc comment: it would be published with every item.
@@ -85,7 +85,14 @@ impl Tool for GetTrial {
             item.set("eligibility", eligibility(protocol));
         }
         if has(Section::Outcomes) {
-            item.set("outcomes", outcomes(protocol));
+            let (list, cut) = outcomes(protocol);
+            item.set("outcomes", list);
+            if cut {
+                output.truncated = true;
+                output.warnings.push(format!(
+                    "only the first {OUTCOMES} outcomes of a kind are shown"
+                ));
+            }
         }
         if has(Section::Locations) {
             let (count, sites) = sites(protocol, near);
@@ -100,7 +107,16 @@ impl Tool for GetTrial {
         }
         if has(Section::Results) {
             match results(&study) {
-                Some(results) => item.set("results", results),
+                Some((results, cut)) => {
+                    item.set("results", results);
+                    if cut {
+                        output.truncated = true;
+                        output.warnings.push(format!(
+                            "only the first {OUTCOMES} measures and the first {OUTCOMES} values of each are shown; \
+                             `count` and `values_in_all` say how many there are"
+                        ));
+                    }
+                }
                 None => output.warnings.push("no results are posted".to_owned()),
             }
         }
@@ -154,10 +170,14 @@ fn eligibility(protocol: &Value) -> Value {
     })
 }
 
-fn outcomes(protocol: &Value) -> Value {
-    let list = |name: &str| -> Vec<Value> {
-        let all = many(protocol, &format!("/outcomesModule/{name}")).iter();
-        all.take(OUTCOMES)
+/// What is to be measured, and whether that is not all of it.
+fn outcomes(protocol: &Value) -> (Value, bool) {
+    let mut cut = false;
+    let mut list = |name: &str| -> Vec<Value> {
+        let all = many(protocol, &format!("/outcomesModule/{name}"));
+        cut |= all.len() > OUTCOMES;
+        all.iter()
+            .take(OUTCOMES)
             .map(|one| {
                 json!({
                     "measure": at(one, "/measure"), "time_frame": at(one, "/timeFrame"),
@@ -166,7 +186,9 @@ fn outcomes(protocol: &Value) -> Value {
             })
             .collect()
     };
-    json!({ "primary": list("primaryOutcomes"), "secondary": list("secondaryOutcomes") })
+    let list =
+        json!({ "primary": list("primaryOutcomes"), "secondary": list("secondaryOutcomes") });
+    (list, cut)
 }
 
 /// How many sites there are, within the distance when there is one, and the first or nearest of them.
@@ -208,8 +230,8 @@ fn distance_km(from: Near, lat: f64, lon: f64) -> f64 {
     2.0 * 6_371.0 * a.sqrt().min(1.0).asin()
 }
 
-/// What was measured: each outcome with its groups and their values.
-fn results(study: &Value) -> Option<Value> {
+/// What was measured: each outcome with its groups and their values, and whether that is not all of it.
+fn results(study: &Value) -> Option<(Value, bool)> {
     let measures = many(
         study,
         "/resultsSection/outcomeMeasuresModule/outcomeMeasures",
@@ -218,7 +240,10 @@ fn results(study: &Value) -> Option<Value> {
         return None;
     }
     let shown: Vec<Value> = measures.iter().take(OUTCOMES).map(measure).collect();
-    Some(json!({ "count": measures.len(), "measures": shown }))
+    let cut =
+        measures.len() > shown.len() || shown.iter().any(|one| one.get("values_in_all").is_some());
+    let results = json!({ "count": measures.len(), "measures": shown });
+    Some((results, cut))
 }
 
 fn measure(found: &Value) -> Value {
@@ -241,17 +266,22 @@ fn measure(found: &Value) -> Value {
             }
         }
     }
+    let in_all = values.len();
     values.truncate(OUTCOMES);
     let p_values: Vec<String> = many(found, "/analyses")
         .iter()
         .map(|analysis| at(analysis, "/pValue"))
         .filter(|value| !value.is_empty())
         .collect();
-    json!({
+    let mut shown = json!({
         "type": at(found, "/type").to_lowercase(), "title": at(found, "/title"), "time_frame": at(found, "/timeFrame"),
         "measured_as": at(found, "/paramType").to_lowercase(), "unit": at(found, "/unitOfMeasure"), "values": values,
         "p_values": p_values,
-    })
+    });
+    if in_all > OUTCOMES {
+        shown["values_in_all"] = in_all.into();
+    }
+    shown
 }
 
 /// `health://trials/{nct}`.

@@ -74,8 +74,9 @@ impl JsonSchema for Near {
     }
 }
 
-/// What a study can be, as the registry names it; in arguments in small letters.
-const STATUSES: [&str; 9] = [
+/// What a study can be, as the registry names it; in arguments in small letters. Those from `AVAILABLE` to
+/// `APPROVED_FOR_MARKETING` are of expanded access, which is treatment outside a trial.
+const STATUSES: [&str; 14] = [
     "RECRUITING",
     "NOT_YET_RECRUITING",
     "ENROLLING_BY_INVITATION",
@@ -84,6 +85,11 @@ const STATUSES: [&str; 9] = [
     "SUSPENDED",
     "TERMINATED",
     "WITHDRAWN",
+    "AVAILABLE",
+    "NO_LONGER_AVAILABLE",
+    "TEMPORARILY_NOT_AVAILABLE",
+    "APPROVED_FOR_MARKETING",
+    "WITHHELD",
     "UNKNOWN",
 ];
 
@@ -212,8 +218,10 @@ impl SearchTrials {
                 "`age` must be a number of years from 0 to 130".to_owned(),
             ));
         }
+        // Most studies name no upper bound, and a range alone leaves out those without one.
         Ok(format!(
-            "AREA[MinimumAge]RANGE[MIN, {age} years] AND AREA[MaximumAge]RANGE[{age} years, MAX]"
+            "(AREA[MinimumAge]RANGE[MIN, {age} years] OR AREA[MinimumAge]MISSING) AND \
+             (AREA[MaximumAge]RANGE[{age} years, MAX] OR AREA[MaximumAge]MISSING)"
         ))
     }
 

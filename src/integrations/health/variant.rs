@@ -71,31 +71,16 @@ async fn read(
 ) -> Result<Item, ToolError> {
     let name = Name::parse(needed("id", id)?)?;
     let has = |section| sections.contains(&section);
-    // A position on GRCh38 is gnomAD's; it says which rsID MyVariant knows the variant by.
-    let mut frequency = None;
-    let mut query = name.query();
-    if let Name::Position(position) = &name {
-        let found = gnomad(cx, Some(position), None).await;
-        frequency = sources.take("gnomAD", found).flatten();
-        let rsid = frequency.as_ref().map(|found| at(found, "/rsids/0"));
-        query = rsid
-            .filter(|rsid| !rsid.is_empty())
-            .map(|rsid| format!("dbsnp.rsid:{rsid}"));
-    }
-    let mut hits = match &query {
-        Some(query) => sources
-            .take("MyVariant", my_variant(cx, query).await)
-            .unwrap_or_default(),
-        None => Vec::new(),
-    };
-    if let Name::Position(position) = &name {
-        // Several alleles share an rsID.
-        hits.retain(|hit| position_of(hit).as_ref() == Some(position));
-    }
+    let (hits, mut frequency) = find(cx, &name, sources).await;
     sources.check()?;
     let Some(hit) = hits.first() else {
         return match frequency {
-            Some(found) => Ok(of_gnomad_alone(cx, &found)),
+            Some(found) => {
+                if sections != [Section::Frequency] {
+                    sources.warn(why_gnomad_alone(&found));
+                }
+                Ok(of_gnomad_alone(cx, &found))
+            }
             None => Err(ToolError::NotFound(format!(
                 "no source knows the variant {id}; check the reference genome and the spelling"
             ))),
@@ -158,6 +143,68 @@ async fn read(
         item.set("pgx", list);
     }
     Ok(item)
+}
+
+/// What MyVariant knows by this name; of a position, gnomAD's record too.
+async fn find(cx: &Cx, name: &Name, sources: &mut Sources) -> (Vec<Value>, Option<Value>) {
+    let mut frequency = None;
+    let mut query = name.query();
+    // A position on GRCh38 is gnomAD's; it says which rsID MyVariant knows the variant by.
+    if let Name::Position(position) = name {
+        let found = gnomad(cx, Some(position), None).await;
+        frequency = sources.take("gnomAD", found).flatten();
+        let rsid = frequency.as_ref().map(|found| at(found, "/rsids/0"));
+        query = rsid
+            .filter(|rsid| !rsid.is_empty())
+            .map(|rsid| format!("dbsnp.rsid:{rsid}"));
+    }
+    let mut hits = match &query {
+        Some(query) => sources
+            .take("MyVariant", my_variant(cx, query).await)
+            .unwrap_or_default(),
+        None => Vec::new(),
+    };
+    if let Name::Position(position) = name
+        && !keep_allele(&mut hits, position)
+        && !hits.is_empty()
+    {
+        sources.warn(format!(
+            "MyVariant does not say where on GRCh38 this change is, so it was found by its rsID alone and may be another \
+             allele than {position}; compare the names"
+        ));
+    }
+    (hits, frequency)
+}
+
+/// Keeps what is at `position`, or may be: several alleles share an rsID. Returns whether the place of what is left is
+/// known; insertions and deletions have none that can be compared.
+fn keep_allele(hits: &mut Vec<Value>, position: &str) -> bool {
+    let is_there = |hit: &Value| position_of(hit).as_deref() == Some(position);
+    let known = hits.iter().any(is_there);
+    hits.retain(|hit| {
+        if known {
+            return is_there(hit);
+        }
+        // `chr7:g.140453136A>T` says which bases change, though where on the other assembly.
+        let id = at(hit, "/_id");
+        let other = id.rsplit_once('>').is_some_and(|(before, after)| {
+            let base = before.chars().next_back().unwrap_or_default();
+            !position.ends_with(&format!("-{base}-{after}"))
+        });
+        position_of(hit).is_none() && !other
+    });
+    known
+}
+
+/// What is missing from an answer of gnomAD alone, and why.
+fn why_gnomad_alone(found: &Value) -> String {
+    let rsid = at(found, "/rsids/0");
+    let why = if rsid.is_empty() {
+        "gnomAD gives this variant no rsID, so MyVariant and ClinVar were not asked".to_owned()
+    } else {
+        format!("MyVariant gave no record of this allele of {rsid}, so ClinVar was not asked")
+    };
+    format!("{why}; that says nothing about its meaning")
 }
 
 async fn my_variant(cx: &Cx, query: &str) -> Result<Vec<Value>, ProviderError> {
@@ -490,4 +537,40 @@ fn markdown(item: &Item, warnings: &[String]) -> String {
         push(&mut text, format_args!("\n{warning}.\n"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(ids: &[(&str, bool)], position: &str) -> (bool, Vec<String>) {
+        let clinvar = json!({
+            "chrom": "7", "hg38": { "start": 140_753_336 }, "ref": "A", "alt": "T",
+        });
+        let hits = ids.iter().map(|(id, placed)| {
+            let clinvar = if *placed { &clinvar } else { &Value::Null };
+            json!({ "_id": id, "clinvar": clinvar })
+        });
+        let mut hits: Vec<Value> = hits.collect();
+        let known = keep_allele(&mut hits, position);
+        (known, hits.iter().map(|hit| at(hit, "/_id")).collect())
+    }
+
+    #[test]
+    fn only_what_is_certainly_another_allele_goes() {
+        let place = "7-140753336-A-T";
+        let (here, other) = ("chr7:g.140453136A>T", "chr7:g.140453136A>G");
+        let all = [(here, true), (other, false)];
+        assert_eq!(kept(&all, place), (true, vec![here.to_owned()]));
+        let all = [(here, false), (other, false)];
+        assert_eq!(kept(&all, place), (false, vec![here.to_owned()]));
+        // Its place is known, and is another one.
+        assert_eq!(kept(&[(here, true)], "7-140753337-A-T"), (false, vec![]));
+        let deletion = "chr7:g.55242466_55242480del";
+        let all = [(deletion, false), (here, false)];
+        assert_eq!(
+            kept(&all, "7-55174772-GGAATTAAGAGAAGCA-G"),
+            (false, vec![deletion.to_owned()])
+        );
+    }
 }
