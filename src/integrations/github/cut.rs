@@ -36,6 +36,16 @@ impl Budget {
         }
     }
 
+    /// What so many records leave of `chars` for their texts. A record that is larger than the answer may be would be cut, and
+    /// where its text goes on would then be told wrong.
+    pub(super) const fn beside(records: usize, chars: usize) -> Self {
+        /// What a record has besides its text: addresses, names, times.
+        const OTHERWISE: usize = 600;
+        let otherwise = records.saturating_mul(OTHERWISE);
+        let most = chars / 2;
+        Self::new(chars - if otherwise < most { otherwise } else { most })
+    }
+
     /// The text, or what of it fits into `at_most` and into what is left.
     pub(super) fn take(&mut self, text: &str, at_most: usize) -> String {
         let short = text::clip(text, at_most.min(self.left));

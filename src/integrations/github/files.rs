@@ -193,7 +193,7 @@ impl Tool for ReadFiles {
         let files = read::all(reads.collect()).await;
 
         let mut output = Output::default();
-        let mut budget = Budget::new(cx.max_chars);
+        let mut budget = Budget::beside(places.len(), cx.max_chars);
         let mut missing = Vec::new();
         for (index, (place, file)) in places.iter().zip(files).enumerate() {
             match file {

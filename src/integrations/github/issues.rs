@@ -267,7 +267,7 @@ impl Tool for GetIssue {
     };
 
     async fn call(self, cx: &Cx) -> Result<Output, ToolError> {
-        let mut budget = Budget::new(cx.max_chars);
+        let mut budget = Budget::beside(1, cx.max_chars);
         let mut output = Output::default();
         let span = if let Some(cursor) = &self.cursor {
             cursor.read::<Span>()?

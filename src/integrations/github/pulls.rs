@@ -116,8 +116,8 @@ impl GetPull {
     async fn diff(&self, cx: &Cx) -> Result<Output, ToolError> {
         let page = Page::start(self.cursor.as_ref(), self.limit.get())?;
         let answer = self.files_page(cx, page.number, page.size).await?;
-        let mut budget = Budget::new(cx.max_chars);
         let files = &answer.body;
+        let mut budget = Budget::beside(files.len(), cx.max_chars);
         let items = files.iter().enumerate().map(|(index, file)| {
             let fair = budget.left() / (files.len() - index);
             patch_item(file, 1, fair, &mut budget)
@@ -146,7 +146,7 @@ impl GetPull {
                 break;
             }
         }
-        let mut budget = Budget::new(cx.max_chars);
+        let mut budget = Budget::beside(places.len(), cx.max_chars);
         let mut output = Output::default();
         for (index, (place, file)) in places.iter().zip(&found).enumerate() {
             if let Some(file) = file {
@@ -175,7 +175,7 @@ impl GetPull {
         let (reviews, comments) = join(reviews, comments).await;
         let reviews = seen(cx, &self.what(), reviews)?;
         let (comments, is_whole) = seen(cx, &self.what(), comments)?;
-        let mut budget = Budget::new(cx.max_chars);
+        let mut budget = Budget::beside(1, cx.max_chars);
         let mut items = Vec::new();
         let said = reviews
             .iter()

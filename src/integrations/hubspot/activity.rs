@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::kit::args::{Cursor, Limit};
 use crate::kit::documents::markdown_of_html;
 use crate::kit::error::{ProviderError, ToolError};
-use crate::kit::mail::without_history;
+use crate::kit::mail::own_text;
 use crate::kit::output::{Item, Output};
 use crate::kit::text;
 use crate::kit::tool::{AuditArgs, Cx, Effect, Needs, Tool};
@@ -305,8 +305,9 @@ impl Entry {
                     "" => markdown_of_html(get("hs_email_html")),
                     text => text.to_owned(),
                 };
-                let (body, _) = without_history(&body);
-                return (get("hs_email_subject"), text::visible(body));
+                let subject = get("hs_email_subject");
+                let (body, _) = own_text(subject, &body);
+                return (subject, text::visible(body));
             }
         };
         (title, text::visible(markdown_of_html(body)))
