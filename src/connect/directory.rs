@@ -357,6 +357,7 @@ mod tests {
         admin_consent_tenant: "organizations",
         admin_refusals: &["X65001"],
         personal: None,
+        personal_tenant: None,
     };
 
     #[test]

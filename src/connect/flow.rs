@@ -20,7 +20,7 @@ use super::sites::Site;
 use crate::audit::{Actor, AdminEvent};
 use crate::caller::Caller;
 use crate::ids::{ConnectionId, FlowId, OrgId};
-use crate::kit::integration::{Auth, Integration, Provider};
+use crate::kit::integration::{Auth, Integration, OAuth2, Provider};
 use crate::kit::text;
 use crate::store::{AppRow, FlowRow};
 use crate::vault::{self, Place, Sealed, VaultError};
@@ -50,6 +50,8 @@ pub struct Callback {
     pub error: Option<String>,
     /// `error_description`.
     pub description: Option<String>,
+    /// `iss` of RFC 9207: which authorization server this is from.
+    pub issuer: Option<String>,
     /// `admin_consent`, which an administrator's answer has.
     pub admin_consent: bool,
 }
@@ -74,6 +76,17 @@ pub enum Ended {
         /// Names the link.
         link: FlowId,
     },
+}
+
+/// How an attempt ended, with what it was for.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The integration.
+    pub integration: &'static Integration,
+    /// The connection that was to be renewed.
+    pub reconnect: Option<ConnectionId>,
+    /// Its end.
+    pub ended: Ended,
 }
 
 /// A connected account.
@@ -173,6 +186,10 @@ impl Connections {
         reconnect: Option<ConnectionId>,
         wanted: &Wanted,
     ) -> Result<Started, FlowError> {
+        self.inner
+            .pace
+            .take(caller.user)
+            .map_err(FlowError::TooOften)?;
         let (provider, site) = self.site(provider.id)?;
         let integration = site.integration;
         let oauth = provider
@@ -305,7 +322,7 @@ impl Connections {
         &self,
         caller: &Caller,
         flow: FlowId,
-    ) -> Result<Option<(&'static Integration, Ended)>, ConnectError> {
+    ) -> Result<Option<Outcome>, ConnectError> {
         let flow = self.inner.store.flow(flow).await?;
         let Some(flow) = flow.filter(|flow| flow.user_id == caller.user) else {
             return Ok(None);
@@ -315,7 +332,11 @@ impl Connections {
             .outcome
             .as_deref()
             .and_then(|text| serde_json::from_str(text).ok());
-        Ok(ended.map(|ended| (site.integration, ended)))
+        Ok(ended.map(|ended| Outcome {
+            integration: site.integration,
+            reconnect: flow.reconnect,
+            ended,
+        }))
     }
 
     async fn finish_flow(
@@ -337,35 +358,19 @@ impl Connections {
             .auth
             .oauth2()
             .ok_or(FlowError::NoConsentPage(site.integration))?;
-        let code = match (callback.code, callback.error.as_deref()) {
-            (Some(code), None) => code,
-            (_, Some(word))
-                if directory::wants_admin(oauth, word, callback.description.as_deref()) =>
-            {
-                let page = oauth
-                    .directory
-                    .as_ref()
-                    .and_then(|found| found.admin_consent_url);
-                let link = match page {
-                    Some(_) => Some(self.ask_admin(flow).await?),
-                    None => None,
-                };
-                return Err(FlowError::AdminConsent(link));
-            }
-            (_, Some("access_denied")) => return Err(FlowError::Denied),
-            (_, Some(word)) => {
-                let said = callback.description.as_deref().unwrap_or(word);
-                return Err(FlowError::Refused(text::clip(
-                    &text::visible(text::scrub(said)),
-                    200,
-                )));
-            }
-            (None, None) => return Err(FlowError::Stale),
-        };
         let not_set_up = || FlowError::NotSetUp(site.integration);
-        let app = self.app(site, flow.org_id).await.ok_or_else(not_set_up)?;
         let endpoints = self.endpoints(site, oauth, flow.org_id).await;
         let endpoints = endpoints.ok_or_else(not_set_up)?;
+        // A provider that names itself must be the one that was asked. Its exact name is nowhere in what we know of it, so
+        // the origin is compared, in addition to the address of our own that each provider has for its answers.
+        let asked = endpoints.authorize.origin();
+        let is_asked =
+            |issuer: &str| url::Url::parse(issuer).is_ok_and(|issuer| issuer.origin() == asked);
+        if !callback.issuer.as_deref().is_none_or(is_asked) {
+            return Err(FlowError::Foreign);
+        }
+        let code = self.approved(oauth, flow, callback).await?;
+        let app = self.app(site, flow.org_id).await.ok_or_else(not_set_up)?;
         let sealed = flow.sealed.as_ref().ok_or(FlowError::Stale)?;
         let verifier = self
             .inner
@@ -380,22 +385,10 @@ impl Connections {
             redirect,
         };
         let tokens = oauth::trade(&self.inner.http, oauth, &endpoints, &app, trade).await;
-        let tokens = tokens.map_err(|failure| match failure {
-            TokenFailure::Gone(_) => FlowError::Stale,
-            TokenFailure::Challenged(_) => FlowError::Refused(
-                "it wants another sign-in first; start again and sign in there as it asks"
-                    .to_owned(),
-            ),
-            TokenFailure::App(word) => {
-                FlowError::Refused(format!("the OAuth app is not accepted ({word})"))
-            }
-            TokenFailure::Throttled { .. } => {
-                FlowError::Refused("too many requests; try again in a minute".to_owned())
-            }
-            TokenFailure::Transient(reason) | TokenFailure::Unknown(reason) => {
-                FlowError::Refused(reason)
-            }
-        })?;
+        let tokens = match tokens {
+            Ok(tokens) => tokens,
+            Err(failure) => return Err(self.not_traded(flow, failure).await?),
+        };
         self.keep(Arrival {
             org: flow.org_id,
             user: flow.user_id,
@@ -407,6 +400,70 @@ impl Connections {
             server: None,
         })
         .await
+    }
+
+    /// The code of an approved attempt, or why there is none.
+    async fn approved(
+        &self,
+        oauth: &OAuth2,
+        flow: &FlowRow,
+        callback: Callback,
+    ) -> Result<String, FlowError> {
+        match (callback.code, callback.error.as_deref()) {
+            (Some(code), None) => Ok(code),
+            (_, Some(word))
+                if directory::wants_admin(oauth, word, callback.description.as_deref()) =>
+            {
+                let page = oauth
+                    .directory
+                    .as_ref()
+                    .and_then(|found| found.admin_consent_url);
+                let link = match page {
+                    Some(_) => Some(self.ask_admin(flow).await?),
+                    None => None,
+                };
+                Err(FlowError::AdminConsent(link))
+            }
+            (_, Some("access_denied")) => Err(FlowError::Denied),
+            (_, Some(word)) => {
+                let said = callback.description.as_deref().unwrap_or(word);
+                let said = text::visible(text::scrub(said));
+                Err(FlowError::Refused(text::clip(&said, 200)))
+            }
+            (None, None) => Err(FlowError::Stale),
+        }
+    }
+
+    /// Why a code was not traded. What the next sign-in of an account must prove is kept with it.
+    async fn not_traded(
+        &self,
+        flow: &FlowRow,
+        failure: TokenFailure,
+    ) -> Result<FlowError, ConnectError> {
+        Ok(match failure {
+            TokenFailure::Gone(_) => FlowError::Stale,
+            TokenFailure::Challenged(claims) => {
+                if let Some(id) = flow.reconnect {
+                    let row = self.inner.store.connection(id).await?;
+                    if let Some(row) = row.filter(|row| row.user_id == flow.user_id) {
+                        self.owe(&row, &claims).await;
+                    }
+                }
+                FlowError::Refused(
+                    "it wants another sign-in first; start again and sign in there as it asks"
+                        .to_owned(),
+                )
+            }
+            TokenFailure::App(word) => {
+                FlowError::Refused(format!("the OAuth app is not accepted ({word})"))
+            }
+            TokenFailure::Throttled { .. } => {
+                FlowError::Refused("too many requests; try again in a minute".to_owned())
+            }
+            TokenFailure::Transient(reason) | TokenFailure::Unknown(reason) => {
+                FlowError::Refused(reason)
+            }
+        })
     }
 }
 

@@ -20,6 +20,9 @@ pub enum FlowError {
     /// The state is unknown, used or too old.
     #[error("the attempt to connect is unknown, used or too old")]
     Stale,
+    /// The person begins too often.
+    #[error("too many attempts to connect; the next one may be in {0} s")]
+    TooOften(u64),
     /// Another person, browser or provider began it.
     #[error("the attempt to connect was begun elsewhere")]
     Foreign,
@@ -69,6 +72,9 @@ impl FlowError {
             Self::NoConsentPage(integration) => format!("{} is not connected through a page.", integration.name),
             Self::Stale => {
                 "This attempt to connect was used already or is older than ten minutes. Start again.".to_owned()
+            }
+            Self::TooOften(seconds) => {
+                format!("These were many attempts in a short time. Nothing was tried now; try again in {seconds} s.")
             }
             Self::Foreign => {
                 "This attempt to connect was begun by somebody else or in another browser. Start again here.".to_owned()

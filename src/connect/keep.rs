@@ -10,7 +10,7 @@ use super::flow_error::FlowError;
 use super::life::Life;
 use super::secret::Tokens;
 use super::sites::Site;
-use super::{Connections, account, granted, handle};
+use super::{Connections, account, granted, handle, named};
 use crate::clock::Timestamp;
 use crate::ids::{ConnectionId, OrgId, UserId};
 use crate::kit::integration::{Account, GRANTED, OAuth2, TokenSet};
@@ -164,7 +164,7 @@ impl Connections {
         let taken = others.iter().any(|other| {
             other.integration == site.integration.id
                 && other.subject != found.id
-                && other.label.eq_ignore_ascii_case(&found.label)
+                && named(other, &found.label)
         });
         Ok(if taken {
             format!("{} ({})", found.label, found.id)

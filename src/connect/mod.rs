@@ -12,6 +12,7 @@ mod import;
 mod keep;
 mod life;
 mod oauth;
+mod pace;
 mod pasted;
 mod refresh;
 mod rejected;
@@ -45,7 +46,7 @@ use crate::vault::{Vault, VaultError};
 pub use apps::{AppSource, Checked, Health, pasted};
 pub use directory::{Consented, NoTenant, Wanted, is_admins, tenant};
 pub use error::ConnectError;
-pub use flow::{Callback, Ended, Finished, Started};
+pub use flow::{Callback, Ended, Finished, Outcome, Started};
 pub use flow_error::FlowError;
 pub use import::Import;
 pub use oauth::App;
@@ -55,6 +56,7 @@ pub use revoke::{Receipt, Revoked, Synced};
 pub use servers::{ServerError, Servers};
 pub use sites::{Site, Sites};
 
+use pace::Pace;
 use secret::Tokens;
 
 /// How many people's connections are remembered.
@@ -86,6 +88,7 @@ struct Inner {
     turns: Turns,
     refreshes: refresh::Flights,
     used: Mutex<HashMap<ConnectionId, Timestamp>>,
+    pace: Pace,
     /// Names this process in refresh leases.
     owner: String,
 }
@@ -157,6 +160,7 @@ impl Connections {
                 turns: Turns::default(),
                 refreshes: refresh::Flights::default(),
                 used: Mutex::default(),
+                pace: Pace::default(),
                 owner: parts.owner,
             }),
         })
@@ -358,6 +362,15 @@ impl Connections {
         else {
             return Ok(false);
         };
+        if let Some(alias) = alias {
+            let all = self.inner.store.connections_of(user).await?;
+            let others = all.iter().filter(|other| other.id != id);
+            let mut siblings = others.filter(|other| other.integration == row.integration);
+            // `account` would mean both.
+            if siblings.any(|other| named(other, alias)) {
+                return Err(StoreError::Conflict("alias".to_owned()).into());
+            }
+        }
         let event = AdminEvent {
             kind: "connection.renamed",
             target: handle(&row).into(),

@@ -60,6 +60,12 @@ impl Connections {
         provider: &'static Provider,
         form: Pasted,
     ) -> Result<Result<FlowId, Correction>, ConnectError> {
+        if let Err(seconds) = self.inner.pace.take(caller.user) {
+            return Ok(Err(Correction {
+                field: Field::Key,
+                said: FlowError::TooOften(seconds).told(),
+            }));
+        }
         let (provider, site) = self.site(provider.id)?;
         let now = self.inner.clock.now();
         let flow = FlowRow {
@@ -191,6 +197,7 @@ fn explained(provider: &Provider, server: Option<&Url>, error: &FlowError) -> (F
         | FlowError::NotSetUp(_)
         | FlowError::NoConsentPage(_)
         | FlowError::Stale
+        | FlowError::TooOften(_)
         | FlowError::Foreign
         | FlowError::Denied
         | FlowError::AdminConsent(_)

@@ -16,7 +16,9 @@ use super::error::Error;
 use super::pages::{Message, Page, policy_towards, sentence, show};
 use super::session::{SignedIn, cookie, flow_cookie, set_cookie};
 use crate::caller::Caller;
-use crate::connect::{Callback, Consented, Correction, Ended, Field, FlowError, Wanted, is_admins};
+use crate::connect::{
+    Callback, Consented, Correction, Ended, Field, FlowError, Outcome, Wanted, is_admins,
+};
 use crate::ids::{ConnectionId, FlowId};
 use crate::integrations;
 use crate::kit::integration::{ApiKey, Integration, OAuth2, Product, Provider, Scope};
@@ -37,8 +39,9 @@ struct Connect {
 #[template(path = "needs_admin.html", config = "src/web/askama.toml")]
 struct NeedsAdmin {
     page: Page,
-    id: &'static str,
     name: &'static str,
+    /// Where to try again.
+    again: String,
     said: String,
     link: Option<String>,
 }
@@ -96,6 +99,29 @@ pub(super) fn known(id: &str) -> Result<&'static Integration, Error> {
     integrations::integration(id).ok_or(Error::NotFound)
 }
 
+/// The page of an integration that an admin has switched off, to which nobody connects anything.
+pub(super) async fn switched_off(
+    web: &Web,
+    caller: &Caller,
+    integration: &'static Integration,
+) -> Result<Option<Response>, Error> {
+    let rules = web.rulebook.rules(caller.org).await?;
+    if !rules.is_off(integration.id) {
+        return Ok(None);
+    }
+    let message = Message {
+        page: Page::of(web, Some(caller)),
+        title: format!("{} is switched off", integration.name),
+        tone: "bad",
+        lines: vec![
+            "An admin has switched this integration off, so no account of it can be connected. Nothing was changed.".to_owned(),
+        ],
+        actions: vec![("Connected accounts".to_owned(), web.links.connections())],
+        close: false,
+    };
+    Ok(Some(show(StatusCode::FORBIDDEN, &message)))
+}
+
 /// The way in that a form names; the first one when it names none.
 pub(super) fn way(
     integration: &'static Integration,
@@ -120,6 +146,9 @@ pub(super) async fn explain(
     if integration.open().is_some() {
         return nothing_to_connect(&web, &caller, integration).await;
     }
+    if let Some(off) = switched_off(&web, &caller, integration).await? {
+        return Ok(off);
+    }
     let add = query.add.as_deref();
     shown(&web, &caller, integration, query.reconnect, add, None).await
 }
@@ -139,7 +168,18 @@ async fn choices(
     let row = reconnect.and_then(|id| rows.iter().find(|row| row.id == id));
     let granted = row.filter(|row| row.scopes.is_some());
     let granted = granted.map(|row| web.connections.granted(row));
-    let personal = row.is_some_and(|row| row.details["kind"] == "personal");
+    let mut personal = row.is_some_and(|row| row.details["kind"] == "personal");
+    let only = oauth.directory.as_ref();
+    if let Some(only) = only.and_then(|found| found.personal_tenant) {
+        let provider = integration.providers.iter().find(|provider| {
+            let its = provider.auth.oauth2();
+            its.is_some_and(|its| std::ptr::eq(its, oauth))
+        });
+        if let Some(provider) = provider {
+            let tenant = web.connections.tenant(caller.org, provider.id).await?;
+            personal |= tenant.as_deref() == Some(only);
+        }
+    }
     let unfit = oauth.directory.as_ref().and_then(|found| found.personal);
     let unfit = unfit
         .filter(|_| personal)
@@ -299,6 +339,9 @@ pub(super) async fn start(
     }
     let integration = known(&id)?;
     let provider = way(integration, form.provider.as_deref())?;
+    if let Some(off) = switched_off(&web, &caller, integration).await? {
+        return Ok(off);
+    }
     let wanted = match provider.auth.oauth2() {
         Some(oauth) => {
             let offered = choices(&web, &caller, integration, oauth, form.reconnect, None).await?;
@@ -349,6 +392,11 @@ pub(super) async fn callback(
     let Some(callback) = callback else {
         return Ok(failed(&web, &caller, &FlowError::Stale));
     };
+    if let Some((integration, _)) = integrations::provider(&provider)
+        && let Some(off) = switched_off(&web, &caller, integration).await?
+    {
+        return Ok(off);
+    }
     let browser = cookie(&parts, flow_cookie(&web));
     let ended = web
         .connections
@@ -378,6 +426,7 @@ fn read_callback(query: &str) -> Option<Callback> {
             "code" => &mut callback.code,
             "error" => &mut callback.error,
             "error_description" => &mut callback.description,
+            "iss" => &mut callback.issuer,
             "admin_consent" => {
                 callback.admin_consent = value.eq_ignore_ascii_case("true");
                 continue;
@@ -435,26 +484,35 @@ pub(super) async fn outcome(
     SignedIn(caller): SignedIn,
     Path(flow): Path<FlowId>,
 ) -> Result<Response, Error> {
-    let Some((integration, ended)) = web.connections.outcome(&caller, flow).await? else {
+    let Some(outcome) = web.connections.outcome(&caller, flow).await? else {
         return Err(Error::NotFound);
     };
+    let Outcome {
+        integration,
+        reconnect,
+        ended,
+    } = outcome;
+    // An attempt that was to renew an account is repeated as one: it asks for that account, and with what it is owed.
     let again = (
         format!("Connect {} again", integration.name),
-        web.links.connect(integration.id),
+        match reconnect {
+            Some(id) => web.links.reconnect(integration.id, id),
+            None => web.links.connect(integration.id),
+        },
     );
     let accounts = ("Connected accounts".to_owned(), web.links.connections());
     if let Ended::NeedsAdmin { said, link } = ended {
         let link = web.connections.admin_link(&caller, link).await?;
         let page = NeedsAdmin {
             page: Page::of(&web, Some(&caller)),
-            id: integration.id,
             name: integration.name,
+            again: again.1,
             said,
             link: link.map(String::from),
         };
         return Ok(show(StatusCode::OK, &page));
     }
-    let (title, tone, lines, actions) = match ended {
+    let (title, tone, lines, actions, close) = match ended {
         Ended::Connected { account, missing } => {
             let mut lines = vec![format!(
                 "{account} is connected. You can close this window and go on in your AI client."
@@ -467,11 +525,13 @@ pub(super) async fn outcome(
             } else {
                 vec![again, accounts]
             };
+            // What will not work has to be read, so only a whole grant closes the window.
             (
                 format!("{} is connected", integration.name),
                 "good",
                 lines,
                 actions,
+                missing.is_empty(),
             )
         }
         Ended::NeedsAdmin { said, .. } | Ended::Failed(said) => (
@@ -479,9 +539,9 @@ pub(super) async fn outcome(
             "bad",
             vec![said],
             vec![again, accounts],
+            false,
         ),
     };
-    let close = tone == "good";
     let message = Message {
         page: Page::of(&web, Some(&caller)),
         title,

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::Web;
-use super::connecting::{Again, known, shown, way};
+use super::connecting::{Again, known, shown, switched_off, way};
 use super::error::Error;
 use super::pages::Page;
 use super::session::SignedIn;
@@ -40,6 +40,9 @@ pub(super) async fn connect(
     let provider = way(integration, form.provider.as_deref())?;
     if provider.auth.key().is_none() {
         return Err(Error::NotFound);
+    }
+    if let Some(off) = switched_off(&web, &caller, integration).await? {
+        return Ok(off);
     }
     let pasted = Pasted {
         key: SecretString::from(form.key),

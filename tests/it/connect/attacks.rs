@@ -109,6 +109,38 @@ async fn every_doubled_parameter_is_refused() {
     nothing_happened(&world, &app, &[&alice]).await;
 }
 
+/// RFC 9207: a provider that names itself must be the one that was asked, whatever it answers.
+#[tokio::test]
+async fn an_answer_of_another_issuer_is_refused() {
+    let (world, app) = still().await;
+    let alice = app.person("alice@example.test").await;
+    for (decision, issuer) in [
+        ("approve", "https://evil.test"),
+        ("approve", "no address"),
+        ("deny", "https://evil.test"),
+    ] {
+        let consent = alice.begin("/connect/github").await;
+        let form = [("decision", decision), ("account", "alice-dev")];
+        let mut back = alice.decide(&consent, &form).await;
+        back.query_pairs_mut().append_pair("iss", issuer);
+        let page = alice.browser.get(back.as_str()).await;
+        let page = alice.browser.follow(page).await;
+        assert!(
+            page.text.contains("begun by somebody else"),
+            "{}",
+            page.text
+        );
+    }
+    nothing_happened(&world, &app, &[&alice]).await;
+    let consent = alice.begin("/connect/github").await;
+    let mut back = alice.approve(&consent, "alice-dev").await;
+    let issuer = consent.join("/login/oauth").unwrap();
+    back.query_pairs_mut().append_pair("iss", issuer.as_str());
+    let page = alice.browser.get(back.as_str()).await;
+    let page = alice.browser.follow(page).await;
+    assert!(page.text.contains("is connected"), "{}", page.text);
+}
+
 #[tokio::test]
 async fn an_attempt_belongs_to_the_person_and_the_browser_that_began_it() {
     let (world, app) = still().await;

@@ -40,6 +40,33 @@ impl Person {
     }
 }
 
+#[tokio::test]
+async fn nobody_tries_keys_without_end() {
+    let (world, app) = still().await;
+    let alice = app.person("alice@example.test").await;
+    let mut refused = false;
+    for _ in 0..40 {
+        let page = alice
+            .paste(&[("key", ALICE), ("server", "not a server")])
+            .await;
+        refused = refused || page.text.contains("many attempts");
+    }
+    assert!(refused);
+    let page = alice.paste(&[("key", ALICE)]).await;
+    assert!(page.text.contains("many attempts"), "{}", page.text);
+    let begun = alice.browser.get(alice.at("/connect/github")).await;
+    let csrf = begun.field("csrf");
+    let form = [("csrf", csrf.as_str())];
+    let page = alice.browser.post(alice.at("/connect/github"), &form).await;
+    assert_eq!(page.status, StatusCode::CONFLICT, "{}", page.text);
+    assert_eq!(app.rows(&alice).await, []);
+    assert_eq!(world.api_calls("sentry"), 0);
+    // Somebody else does.
+    let bob = app.person("bob@example.test").await;
+    let page = bob.paste(&[("key", BOB)]).await;
+    assert!(page.text.contains("is connected"), "{}", page.text);
+}
+
 /// The text of everything that the log holds.
 async fn everything_logged(app: &TestApp) -> String {
     format!("{:?}", app.log(Filter::default()).await)

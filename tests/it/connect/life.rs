@@ -1,6 +1,7 @@
 //! The life of a connection.
 
 use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
 use workbench_mcp::audit::Filter;
 
 use super::*;
@@ -208,6 +209,76 @@ async fn saying_no_connects_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_switched_off_is_not_connected() {
+    let (world, app) = still().await;
+    let alice = app.person("alice@example.test").await;
+    let consent = alice.begin("/connect/github").await;
+    let back = alice.approve(&consent, "alice-dev").await;
+    let csrf = alice.browser.get(alice.at("/tokens")).await.field("csrf");
+    let switch = async |off: bool| {
+        for id in ["github", "sentry"] {
+            let since = off.then(|| world.clock.now());
+            app.store.set_integration(app.org, id, since).await.unwrap();
+        }
+        app.rulebook.forget();
+    };
+    switch(true).await;
+    let form = [("csrf", csrf.as_str()), ("key", "sandbox-key-of-alice")];
+    for page in [
+        alice.browser.get(alice.at("/connect/github")).await,
+        alice.browser.post(alice.at("/connect/github"), &form).await,
+        alice.browser.get(back.as_str()).await,
+        alice
+            .browser
+            .post(alice.at("/connect/sentry/key"), &form)
+            .await,
+    ] {
+        assert_eq!(page.status, StatusCode::FORBIDDEN, "{}", page.url);
+        assert!(page.text.contains("is switched off"), "{}", page.text);
+    }
+    assert_eq!(app.rows(&alice).await, []);
+    assert_eq!(world.report("github").counters.token_calls.len(), 0);
+    assert_eq!(world.api_calls("sentry"), 0);
+    // On again, the attempt that was under way goes on.
+    switch(false).await;
+    let page = alice.browser.get(back.as_str()).await;
+    let page = alice.browser.follow(page).await;
+    assert!(page.text.contains("is connected"), "{}", page.text);
+}
+
+#[tokio::test]
+async fn what_was_begun_is_done_when_the_browser_goes_away() {
+    let world = World::running(crate::harness::database::sqlite()).await;
+    let app = world.app().await;
+    let alice = app.person("alice@example.test").await;
+    let gives_up = async |asking: BoxFuture<'_, Page>| {
+        let answer = tokio::time::timeout(Duration::from_secs(2), asking).await;
+        assert!(answer.is_err());
+    };
+    let stall = Fault::Stall { ms: 5_000 };
+    let consent = alice.begin("/connect/github").await;
+    let back = alice.approve(&consent, "alice-dev").await;
+    world.misbehave("github", Place::Api, 1, stall.clone());
+    gives_up(Box::pin(alice.browser.get(back.as_str()))).await;
+    until("the account", async || {
+        app.logged("connection.connected").await.pop()
+    })
+    .await;
+    let id = app.row(&alice).await.id.to_string();
+    world.misbehave("github", Place::Revocation, 1, stall);
+    gives_up(Box::pin(alice.disconnect(&id))).await;
+    until("the end of it", async || {
+        app.logged("connection.disconnected").await.pop()
+    })
+    .await;
+    assert!(world.report("github").grants[0].revoked);
+    let gone = until("no account", async || {
+        app.rows(&alice).await.is_empty().then_some(())
+    });
+    gone.await;
+}
+
+#[tokio::test]
 async fn reconnecting_revives_the_same_account_and_no_other() {
     let (world, app) = still().await;
     let alice = app.person("alice@example.test").await;
@@ -225,6 +296,8 @@ async fn reconnecting_revives_the_same_account_and_no_other() {
 
     let wrong = alice.connect_at(&path, "bob-ops").await;
     assert!(wrong.text.contains("You chose bob-ops"), "{}", wrong.text);
+    // Trying again is still about that account.
+    assert!(wrong.text.contains(&path), "{}", wrong.text);
     let rows = app.rows(&alice).await;
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].subject, before.subject);
