@@ -76,6 +76,11 @@ pub enum AuthError {
     /// The name is taken.
     #[error("there is a group called {0} already")]
     GroupExists(String),
+    /// Without the group its rules would be about nobody.
+    #[error(
+        "the policy has rules about {0}, which would be lifted with it; remove or change them first"
+    )]
+    GroupRuled(String),
     /// No group has this name.
     #[error("there is no group called {0}; `groups list` shows them")]
     NoSuchGroup(String),

@@ -256,7 +256,8 @@ impl Auth {
         Ok(group)
     }
 
-    /// Deletes a group; its people stay.
+    /// Deletes a group; its people stay. Refused while the policy has rules about it: a rule that denies would be lifted
+    /// unnoticed.
     pub async fn remove_group(
         &self,
         by: impl Into<Actor>,
@@ -264,6 +265,11 @@ impl Auth {
     ) -> Result<(), AuthError> {
         let now = self.inner.clock.now();
         let store = &self.inner.store;
+        let about = format!("group:{}", group.id);
+        let policy = store.policy(group.org_id).await?;
+        if policy.rules.iter().any(|rule| rule.who == about) {
+            return Err(AuthError::GroupRuled(group.name.clone()));
+        }
         store.delete_group(group.org_id, group.id, now).await?;
         self.forget();
         self.group_event(by.into(), group, "admin.group_removed", None)

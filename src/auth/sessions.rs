@@ -13,7 +13,7 @@ use super::{Auth, AuthError, Known};
 use crate::audit::{Actor, AdminEvent};
 use crate::caller::{Caller, Credential, Scopes};
 use crate::ids::{OrgId, UserId};
-use crate::store::{GrantKind, UserRow};
+use crate::store::{BY_TOKEN, GrantKind, UserRow};
 
 /// How long a browser stays signed in, used or not.
 pub(super) const SESSION_LIFE: Duration = Duration::from_hours(7 * 24);
@@ -21,7 +21,8 @@ pub(super) const SESSION_LIFE: Duration = Duration::from_hours(7 * 24);
 const TICKET_LIFE: Duration = Duration::from_mins(30);
 /// How long after a one-time link a password can be set without the old one.
 const FRESH: Duration = Duration::from_mins(15);
-/// What a session is called that began with a one-time link.
+/// What a session is called that began with a one-time link. One that began with a token has the token in its name, and
+/// ends with it ([`crate::store::Store::revoke_grant`]).
 const BY_LINK: &str = "link";
 
 impl Auth {
@@ -80,10 +81,24 @@ impl Auth {
     /// token for everything makes a session, because a session may do everything.
     pub async fn sign_in_with_token(&self, token: &str) -> Result<SecretString, AuthError> {
         let caller = self.bearer(token).await?;
-        if caller.scopes != Scopes::ALL || !matches!(caller.credential, Credential::Token(_)) {
+        if caller.scopes != Scopes::ALL {
             return Err(AuthError::Invalid);
         }
-        self.begin_session(caller.org, caller.user, "token").await
+        let Credential::Token(id) = caller.credential else {
+            return Err(AuthError::Invalid);
+        };
+        let (token, _) = self
+            .inner
+            .store
+            .grant(id)
+            .await?
+            .ok_or(AuthError::Invalid)?;
+        let now = self.inner.clock.now();
+        let left = token.expires_at.map(|end| end.since(now));
+        let life = left.map_or(SESSION_LIFE, |left| left.min(SESSION_LIFE));
+        let of_token = format!("{BY_TOKEN}{id}");
+        self.begin(caller.org, caller.user, (&of_token, "token"), life)
+            .await
     }
 
     /// Signs a browser in for whoever holds this one-time ticket.
@@ -109,9 +124,19 @@ impl Auth {
         user: UserId,
         by: &'static str,
     ) -> Result<SecretString, AuthError> {
-        let life = Some(SESSION_LIFE);
+        self.begin(org, user, (by, by), SESSION_LIFE).await
+    }
+
+    /// A session with this name, recorded as one that began so.
+    async fn begin(
+        &self,
+        org: OrgId,
+        user: UserId,
+        (name, by): (&str, &'static str),
+        life: Duration,
+    ) -> Result<SecretString, AuthError> {
         let (id, secret) = self
-            .insert(org, user, GrantKind::Session, by, life, Scopes::ALL)
+            .insert(org, user, GrantKind::Session, name, Some(life), Scopes::ALL)
             .await?;
         let event = AdminEvent {
             kind: "auth.signed_in",

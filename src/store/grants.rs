@@ -9,6 +9,9 @@ use crate::caller::Scopes;
 use crate::clock::Timestamp;
 use crate::ids::{GrantId, GroupId, OrgId, UserId};
 
+/// How the name of a session begins that was made with a personal access token; the token's id follows.
+pub const BY_TOKEN: &str = "token ";
+
 /// What a grant is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrantKind {
@@ -234,7 +237,7 @@ impl Store {
         Ok(used == 1)
     }
 
-    /// Ends a grant; false when it had ended before.
+    /// Ends a grant, and the browsers that were signed in with it; false when it had ended before.
     pub async fn revoke_grant(&self, id: GrantId, now: Timestamp) -> Result<bool, StoreError> {
         on!(&self.db, begin tx => {
             let revoked: Option<(Uuid, Uuid)> = sqlx::query_as(
@@ -245,6 +248,15 @@ impl Store {
             .fetch_optional(&mut *tx)
             .await?;
             if let Some((org_id, user_id)) = revoked {
+                sqlx::query(
+                    "update grants set revoked_at = $3 where user_id = $1 and kind = 'session' and name = $2 \
+                     and revoked_at is null",
+                )
+                .bind(user_id)
+                .bind(format!("{BY_TOKEN}{id}"))
+                .bind(now.micros())
+                .execute(&mut *tx)
+                .await?;
                 let seq: i64 = sqlx::query_scalar(super::changes::NEXT).fetch_one(&mut *tx).await?;
                 sqlx::query(super::changes::INSERT)
                     .bind(seq)

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
+use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::Mutex;
 
 use crate::clock::Clock;
@@ -118,7 +119,7 @@ pub use connections::{ConnectionRow, Status};
 pub use error::StoreError;
 pub use families::{CodeUse, FamilyRow, Issue, Refreshed};
 pub use flows::FlowRow;
-pub use grants::{GrantKind, GrantRow};
+pub use grants::{BY_TOKEN, GrantKind, GrantRow};
 pub use groups::{GroupRow, Membership};
 pub use idempotency::{OnceKey, OnceRow, OnceState};
 pub use identities::Identity;
@@ -177,6 +178,9 @@ impl Store {
     pub async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
         let store = if let Some(options) = url.sqlite_options() {
             let turn = Arc::new(Mutex::new(()));
+            // Making the file and turning it to WAL may take long on a busy disk. A pool would give up on its connection
+            // meanwhile, and the next one would find the file locked by it.
+            let first = options.connect().await?;
             let open = async |connections| {
                 let pool = SqlitePoolOptions::new()
                     .max_connections(connections)
@@ -202,8 +206,10 @@ impl Store {
             };
             let refresh = open(REFRESH_CONNECTIONS).await?;
             let audit = open(1).await?;
+            let main = db(open(SQLITE_CONNECTIONS).await?, open(1).await?);
+            first.close().await?;
             Self {
-                db: db(open(SQLITE_CONNECTIONS).await?, open(1).await?),
+                db: main,
                 refresh: db(refresh.clone(), refresh),
                 audit: db(audit.clone(), audit),
                 clock: Clock::System,

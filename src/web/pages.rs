@@ -207,9 +207,10 @@ pub(super) fn problem(
     back: &str,
 ) -> Response {
     let (status, wait) = match &error {
-        AuthError::Exists(_) | AuthError::LastAdmin(_) | AuthError::GroupExists(_) => {
-            (StatusCode::CONFLICT, None)
-        }
+        AuthError::Exists(_)
+        | AuthError::LastAdmin(_)
+        | AuthError::GroupExists(_)
+        | AuthError::GroupRuled(_) => (StatusCode::CONFLICT, None),
         AuthError::BadEmail(_) | AuthError::BadGroupName(_) | AuthError::WeakPassword(_) => {
             (StatusCode::UNPROCESSABLE_ENTITY, None)
         }

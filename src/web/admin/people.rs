@@ -334,8 +334,10 @@ pub(in crate::web) async fn remove_group(
     let groups = web.auth.groups(caller.org).await?;
     let group = groups.into_iter().find(|group| group.id == id);
     let group = group.ok_or(Error::NotFound)?;
-    web.auth.remove_group(&caller, &group).await?;
-    Ok(to_people(&web))
+    match web.auth.remove_group(&caller, &group).await {
+        Ok(()) => Ok(to_people(&web)),
+        Err(error) => Ok(back(&web, &caller, error)),
+    }
 }
 
 fn to_people(web: &Web) -> Response {

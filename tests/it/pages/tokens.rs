@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use workbench_mcp::caller::Scopes;
 
 use super::forms::{controls, part, text};
@@ -188,6 +188,39 @@ async fn revoking_asks_first_and_ends_it_at_once() {
     assert!(list.text.contains("revoked"), "{}", list.text);
     let logged = app.logged("auth.token_revoked").await;
     assert!(logged.iter().all(|entry| entry.user == Some(alice.row.id)));
+}
+
+#[tokio::test]
+async fn a_revoked_token_takes_its_browsers_with_it() {
+    let (world, app) = still().await;
+    let alice = connected(&app, "alice@example.test").await;
+    let token = |life| {
+        app.auth
+            .create_token(&alice.row, "laptop", life, Scopes::ALL)
+    };
+    let (revoked, short) = (
+        token(None).await.unwrap(),
+        token(Some(Duration::from_hours(1))).await.unwrap(),
+    );
+    let enter = async |token: &SecretString| {
+        let browser = crate::harness::http::Browser::new();
+        let form = [("token", token.expose_secret()), ("next", "/tokens")];
+        let done = browser.post(alice.at("/login"), &form).await;
+        assert_eq!(done.status, StatusCode::SEE_OTHER);
+        browser
+    };
+    let browsers = [enter(&revoked.secret).await, enter(&short.secret).await];
+    let let_in = async |browser: &crate::harness::http::Browser| {
+        browser.get(alice.at("/tokens")).await.status == StatusCode::OK
+    };
+    assert!(let_in(&browsers[0]).await && let_in(&browsers[1]).await);
+    let caller = app.auth.bearer(&alice.mcp.token).await.unwrap();
+    let ended = app.auth.revoke_own_token(&caller, revoked.id).await;
+    assert_eq!(ended.unwrap(), Some(true));
+    assert!(!let_in(&browsers[0]).await && let_in(&browsers[1]).await);
+    // A session does not outlive its token.
+    world.advance(Duration::from_hours(2));
+    assert!(!let_in(&browsers[1]).await);
 }
 
 /// Whoever got hold of something narrow cannot make something broad of it.

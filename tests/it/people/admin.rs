@@ -1,5 +1,7 @@
 //! The pages of admins: who gets them, and what they do.
 
+use workbench_mcp::audit::Actor;
+use workbench_mcp::rulebook::Draft;
 use workbench_mcp::sandbox::Command;
 
 use super::*;
@@ -71,6 +73,19 @@ const ROUTES: &[Route] = &[
     ),
     (
         "POST",
+        "/admin/integrations/github/toolsets/pulls",
+        &[("to", "off")],
+        StatusCode::SEE_OTHER,
+    ),
+    (
+        "POST",
+        "/admin/integrations/m365/tenant",
+        &[("tenant", "organizations")],
+        // Its app is set in the server's settings.
+        StatusCode::CONFLICT,
+    ),
+    (
+        "POST",
         "/admin/integrations/github/test",
         &[],
         StatusCode::OK,
@@ -86,11 +101,7 @@ async fn every_admin_route_exists_for_admins_alone() {
     member.sign_in().await;
     let auditor = app.person("auditor@example.test").await;
     app.auth
-        .set_role(
-            workbench_mcp::audit::Actor::System,
-            &auditor.row,
-            Role::Auditor,
-        )
+        .set_role(Actor::System, &auditor.row, Role::Auditor)
         .await
         .unwrap();
     auditor.sign_in().await;
@@ -217,7 +228,23 @@ async fn groups_are_chosen_on_a_persons_page() {
         assert_eq!(caller.groups.len(), expected);
     }
     submit(&root, &path, &[("group", &legal)]).await;
-    let page = submit(&root, &format!("/admin/groups/{legal}/remove"), &[]).await;
+    // A rule about the group would be lifted with it.
+    let removal = format!("/admin/groups/{legal}/remove");
+    let draft = Draft {
+        verdict: "deny".to_owned(),
+        who: format!("group:{}", groups[0].name),
+        ..Draft::default()
+    };
+    let rule = app.rulebook.add(Actor::System, app.org, draft).await;
+    let page = submit(&root, &removal, &[]).await;
+    assert_eq!(page.status, StatusCode::CONFLICT);
+    assert!(page.text.contains("rules about"), "{}", page.text);
+    let rule = rule.unwrap().id;
+    app.rulebook
+        .remove(Actor::System, app.org, rule)
+        .await
+        .unwrap();
+    let page = submit(&root, &removal, &[]).await;
     assert_eq!(page.status, StatusCode::SEE_OTHER);
     assert!(
         app.auth

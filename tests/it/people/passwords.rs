@@ -86,6 +86,9 @@ async fn guessing_is_slowed_down_for_everybody_alike() {
     // Whoever has a link is not kept out by somebody else's guesses.
     let ticket = app.auth.ticket(&alice.row).await.unwrap();
     let link = alice.at(&format!("/login?ticket={}", ticket.expose_secret()));
+    // A program that looks where the link leads does not use it up.
+    let looked = crate::harness::http::plain().head(&link).send().await;
+    assert_eq!(looked.unwrap().status(), StatusCode::OK);
     assert_eq!(Browser::new().get(link).await.status, StatusCode::SEE_OTHER);
 }
 

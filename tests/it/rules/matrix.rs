@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use workbench_mcp::audit::Actor;
+use workbench_mcp::auth::AuthError;
 use workbench_mcp::caller::{Role, Scopes};
 use workbench_mcp::integrations;
 use workbench_mcp::policy::{Kind, Subject};
@@ -684,9 +686,14 @@ async fn a_rule_about_a_group_is_about_its_members() {
 
     command(&commands, &["groups", "leave", "sales", "bob@example.test"]).await;
     until("they left", async || sees(&bob).await.then_some(())).await;
-    // A rule outlives its group, and is then about nobody.
+    // The group stays while there is a rule about it, which would be about nobody.
+    let groups = app.auth.groups(app.org).await.unwrap();
+    let removed = app.auth.remove_group(Actor::System, &groups[0]).await;
+    assert!(matches!(removed, Err(AuthError::GroupRuled(name)) if name == "sales"));
+    let rules = super::rows(&commands, &["policy", "list"]).await;
+    let rule = rules[0]["id"].as_str().unwrap();
+    command(&commands, &["policy", "remove", rule]).await;
     command(&commands, &["groups", "remove", "sales"]).await;
-    assert_eq!(super::rows(&commands, &["policy", "list"]).await.len(), 1);
     assert!(sees(&bob).await);
 }
 

@@ -15,6 +15,7 @@ const ROUTES: &[(&str, &[(&str, &str)])] = &[
     ),
     ("/admin/policy/read-only", &[("state", "on")]),
     ("/admin/policy/after-untrusted", &[("state", "on")]),
+    ("/admin/policy/track-mail", &[("state", "on")]),
     (
         "/admin/policy/caps",
         &[("tools", "github_*"), ("per", "person"), ("calls", "5")],
