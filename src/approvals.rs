@@ -312,6 +312,13 @@ impl Approvals {
         self.refused(caller, row, "blocked_by_policy").await
     }
 
+    /// Records that somebody has the dry run of another person's call made, with that person's account.
+    pub async fn previewed(&self, caller: &Caller, row: &ApprovalRow) -> Result<(), AuditError> {
+        let detail = json!({ "asked_by": row.user_id });
+        self.record(caller, "approval.previewed", "ok", row, detail)
+            .await
+    }
+
     /// What waits for this person, and what they asked or decided lately.
     pub async fn inbox(
         &self,

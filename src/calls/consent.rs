@@ -110,6 +110,14 @@ pub struct Waiting {
     pub may_decide: bool,
 }
 
+impl Waiting {
+    /// Whether a dry run can tell what the call would change.
+    pub fn has_dry_run(&self) -> bool {
+        let writes = self.tool.is_some_and(|(_, def)| !def.effect.is_read());
+        writes && self.arguments.is_some()
+    }
+}
+
 impl Calls {
     /// The questions and their answers.
     pub fn approvals(&self) -> &Approvals {

@@ -77,6 +77,8 @@ struct Question {
 enum Preview {
     /// It has none, or the question is over.
     None,
+    /// It is made when the admin says so, for it reads with somebody else's account.
+    Offered,
     /// It failed; so would the call.
     Fails(String),
     /// What would be done.
@@ -138,10 +140,15 @@ pub(super) async fn question(
     };
     let state = waiting.row.state_at(web.calls.now());
     // The dry run reads at the provider, so it is only made for somebody who has to decide.
-    let preview = if state == ApprovalState::Waiting && waiting.may_decide {
-        preview(web.calls.preview(&caller, &waiting).await?)
-    } else {
-        Preview::None
+    let preview = match (
+        state == ApprovalState::Waiting && waiting.may_decide,
+        &waiting,
+    ) {
+        (true, waiting) if waiting.row.user_id == caller.user => {
+            preview(web.calls.preview(&caller, waiting).await?)
+        }
+        (true, waiting) if waiting.has_dry_run() => Preview::Offered,
+        _ => Preview::None,
     };
     let page = Page::of(&web, Some(&caller)).at(Place::Approvals);
     Ok(show(StatusCode::OK, &asked(page, waiting, state, preview)))
@@ -206,6 +213,9 @@ pub(super) async fn decide(
         return Err(Error::Foreign);
     }
     let id = known(&id)?;
+    if form.decision == "preview" {
+        return looked(&web, &caller, id).await;
+    }
     let yes = match form.decision.as_str() {
         "approve" => true,
         "deny" => false,
@@ -243,6 +253,26 @@ pub(super) async fn decide(
             .insert(0, ("Go on with the call".to_owned(), back));
     }
     Ok(show(StatusCode::OK, &message))
+}
+
+/// The question with the dry run that an admin asked for.
+async fn looked(web: &Web, caller: &Caller, id: ApprovalId) -> Result<Response, Error> {
+    let waiting = match web.calls.waiting(caller, id).await {
+        Ok(waiting) => waiting,
+        Err(refused) => return answer(web, caller, refused),
+    };
+    let state = waiting.row.state_at(web.calls.now());
+    if !waiting.may_decide {
+        return answer(web, caller, Refused::NotYours);
+    }
+    if state != ApprovalState::Waiting {
+        return answer(web, caller, Refused::Over(state));
+    }
+    let approvals = web.calls.approvals();
+    approvals.previewed(caller, &waiting.row).await?;
+    let preview = preview(web.calls.preview(caller, &waiting).await?);
+    let page = Page::of(web, Some(caller)).at(Place::Approvals);
+    Ok(show(StatusCode::OK, &asked(page, waiting, state, preview)))
 }
 
 fn known(id: &str) -> Result<ApprovalId, Error> {

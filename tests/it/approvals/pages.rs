@@ -151,6 +151,7 @@ async fn what_wants_an_admin_is_decided_by_one() {
         .unwrap();
     let admin = app.person("root@example.test").await;
     let path = question(&alice.mcp.call(WRITE, issue("for an admin")).await);
+    let asked = app.logged("tool.outcome").await.len();
     // The person sees it and cannot decide it.
     alice.sign_in().await;
     let page = alice.browser.get(alice.at(&path)).await;
@@ -164,17 +165,31 @@ async fn what_wants_an_admin_is_decided_by_one() {
         alice.answer(&path, "approve").await.status,
         StatusCode::FORBIDDEN
     );
-    // The admin sees what would happen in the person's name, with the person's account.
+    // The admin sees the question, and what would happen in the person's name only after saying so: that reads with the
+    // person's account, so it is recorded as theirs.
     admin.sign_in().await;
     let inbox = admin.browser.get(admin.at("/approvals")).await;
     assert!(inbox.text.contains(&path[1..]), "{}", inbox.text);
     let page = admin.browser.get(admin.at(&path)).await;
     assert!(
-        page.text.contains("for an admin") && page.text.contains("would"),
+        page.text.contains("for an admin") && page.text.contains("Make the dry run"),
         "{}",
         page.text
     );
     assert!(page.text.contains("alice@example.test"));
+    assert_eq!(app.logged("tool.outcome").await.len(), asked);
+    assert_eq!(
+        alice.answer(&path, "preview").await.status,
+        StatusCode::FORBIDDEN
+    );
+    let page = admin.answer(&path, "preview").await;
+    assert!(page.text.contains("just now"), "{}", page.text);
+    assert_eq!(app.logged("tool.outcome").await.len(), asked + 1);
+    let previewed = app.logged("approval.previewed").await;
+    assert_eq!(
+        previewed.iter().map(|entry| entry.user).collect::<Vec<_>>(),
+        [Some(admin.row.id)]
+    );
     assert_eq!(admin.answer(&path, "approve").await.status, StatusCode::OK);
     assert_eq!(
         alice.mcp.call(WRITE, issue("for an admin")).await.code(),
