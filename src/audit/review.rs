@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::chain::{self, GENESIS};
 use super::{
-    Account, Actor, AdminEvent, AuditError, AuditLog, Checkpoint, Line, Order, Search, View,
+    Account, Actor, AdminEvent, AuditError, AuditLog, Checkpoint, Entry, Filter, Line, Order,
+    Search, View,
 };
 use crate::caller::{Caller, Role};
 use crate::clock::Timestamp;
@@ -274,6 +275,26 @@ impl AuditLog {
             None => None,
         };
         Ok(Some((row, intent, seqs)))
+    }
+
+    /// The completed call with this id, when it is this person's.
+    pub async fn call_of(
+        &self,
+        org: OrgId,
+        user: UserId,
+        call: CallId,
+    ) -> Result<Option<Entry>, AuditError> {
+        let Some(seq) = self.store.audit_call(org, call).await?.pop() else {
+            return Ok(None);
+        };
+        let filter = Filter {
+            user: Some(user),
+            after: Some(seq + 1),
+            limit: 1,
+            ..Filter::default()
+        };
+        let found = self.list(org, &filter).await?.pop();
+        Ok(found.filter(|entry| entry.call == call && entry.tool.is_some()))
     }
 
     /// Everything that is recorded of a call or another event, except what only auditors may see.

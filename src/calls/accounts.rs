@@ -36,6 +36,12 @@ pub struct AccountStatus {
     pub connected_on: String,
     /// RFC 3339; `None` before the first call.
     pub last_used: Option<String>,
+    /// Whether something that was asked for was not granted.
+    #[serde(skip)]
+    pub partial: bool,
+    /// When the provider ends the consent by itself, if that is within two weeks; RFC 3339.
+    #[serde(skip)]
+    pub ends_soon: Option<String>,
 }
 
 /// Everything that a person can know about one of their accounts.
@@ -53,12 +59,12 @@ pub struct AccountDetail {
     pub able: Vec<&'static str>,
     /// Titles of those they are not enough for, with what each lacks.
     pub unable: Vec<(&'static str, String)>,
+    /// Those of them that lack what was asked for and not granted.
+    pub refused: Vec<(&'static str, String)>,
     /// Products that can still be connected: id and title.
     pub addable: Vec<(&'static str, &'static str)>,
     /// When the provider ends the consent by itself, whatever we do; RFC 3339.
     pub consent_ends: Option<String>,
-    /// Whether that is within two weeks.
-    pub ends_soon: bool,
     /// How many accounts of the integration the person has.
     pub siblings: usize,
     /// Documents that are kept for it, and their bytes.
@@ -84,7 +90,7 @@ impl Calls {
     pub async fn accounts(&self, caller: &Caller) -> Result<Vec<AccountStatus>, StoreError> {
         let rules = self.rules(caller.org).await?;
         let rows = self.inner.connections.of(caller.user).await?;
-        Ok(rows.iter().map(|row| status(row, &rules)).collect())
+        Ok(rows.iter().map(|row| self.status(row, &rules)).collect())
     }
 
     /// Integrations that are open to everyone, with nothing to connect, and not switched off.
@@ -113,7 +119,8 @@ impl Calls {
         let rules = self.rules(caller.org).await?;
         let granted = self.inner.connections.granted(row);
         let mut able = Vec::new();
-        let mut unable = Vec::new();
+        let (mut unable, mut refused) = (Vec::new(), Vec::new());
+        let not_granted = not_granted(row, &granted);
         let tools = integration.tools().map(|tool| (tool.title, tool.scopes));
         let blocks = integration
             .blocks()
@@ -128,6 +135,9 @@ impl Calls {
                 } else {
                     ", "
                 };
+                if missing.iter().any(|scope| not_granted.contains(scope)) {
+                    refused.push((title, missing.join(between)));
+                }
                 unable.push((title, missing.join(between)));
             }
         }
@@ -150,24 +160,62 @@ impl Calls {
                 (true, false) => "not granted",
             },
         });
-        let now = self.inner.clock.now();
         let same = |other: &&std::sync::Arc<ConnectionRow>| other.integration == row.integration;
         Ok(Some(AccountDetail {
-            account: status(row, &rules),
+            account: self.status(row, &rules),
             integration,
             handle: handle(row),
             permissions: permissions.collect(),
             able,
             unable,
+            refused,
             addable: addable.unwrap_or_default(),
             consent_ends: row.refresh_expires_at.map(Timestamp::rfc3339),
-            ends_soon: row
-                .refresh_expires_at
-                .is_some_and(|end| end < now.plus(SOON)),
             siblings: rows.iter().filter(same).count(),
             kept: self.inner.connections.kept(id).await?,
         }))
     }
+
+    fn status(&self, row: &ConnectionRow, rules: &Rules) -> AccountStatus {
+        let name = integrations::integration(&row.integration)
+            .map_or(row.integration.as_str(), |known| known.name);
+        let disabled = rules.is_off(&row.integration);
+        let (status, reason) = match row.status {
+            _ if disabled => ("Disabled", Some("switched off by an admin".to_owned())),
+            Status::Connected => ("Connected", None),
+            Status::Expired => ("Expired", Some(reason(row.reason.as_deref()))),
+            Status::Error | Status::Disabled => ("Error", Some(reason(row.reason.as_deref()))),
+        };
+        let soon = self.inner.clock.now().plus(SOON);
+        let ends = row.refresh_expires_at.filter(|end| *end < soon);
+        let granted = self.inner.connections.granted(row);
+        AccountStatus {
+            id: row.id,
+            integration: row.integration.clone(),
+            service: name.to_owned(),
+            account: row.label.clone(),
+            alias: row.alias.clone(),
+            default: row.is_default,
+            status,
+            reason,
+            connected_on: row.connected_at.rfc3339(),
+            last_used: row.last_used_at.map(Timestamp::rfc3339),
+            partial: !not_granted(row, &granted).is_empty(),
+            ends_soon: ends.map(Timestamp::rfc3339),
+        }
+    }
+}
+
+/// The scopes that were asked for and not granted.
+fn not_granted(row: &ConnectionRow, granted: &Granted) -> Vec<&'static str> {
+    let provider = integrations::provider(&row.provider);
+    let oauth = provider.and_then(|(_, provider)| provider.auth.oauth2());
+    let asked = oauth.map_or(&[][..], |oauth| oauth.scopes).iter();
+    asked
+        .map(|scope| scope.name)
+        .filter(|name| row.requested_scopes.iter().any(|asked| asked == name))
+        .filter(|name| !granted.has(name))
+        .collect()
 }
 
 /// The products of which this account has not everything that it can have.
@@ -192,30 +240,6 @@ fn addable(
     products
         .map(|product| (product.id, product.title))
         .collect()
-}
-
-fn status(row: &ConnectionRow, rules: &Rules) -> AccountStatus {
-    let name = integrations::integration(&row.integration)
-        .map_or(row.integration.as_str(), |known| known.name);
-    let disabled = rules.is_off(&row.integration);
-    let (status, reason) = match row.status {
-        _ if disabled => ("Disabled", Some("switched off by an admin".to_owned())),
-        Status::Connected => ("Connected", None),
-        Status::Expired => ("Expired", Some(reason(row.reason.as_deref()))),
-        Status::Error | Status::Disabled => ("Error", Some(reason(row.reason.as_deref()))),
-    };
-    AccountStatus {
-        id: row.id,
-        integration: row.integration.clone(),
-        service: name.to_owned(),
-        account: row.label.clone(),
-        alias: row.alias.clone(),
-        default: row.is_default,
-        status,
-        reason,
-        connected_on: row.connected_at.rfc3339(),
-        last_used: row.last_used_at.map(Timestamp::rfc3339),
-    }
 }
 
 /// The stored reason in words that say what to do.

@@ -160,7 +160,8 @@ impl Updates {
                 Ok(_) => {}
                 Err(RecvError::Lagged(_)) => {
                     let kept = self.blocks.iter();
-                    self.missed = kept.map(|(key, _)| Arc::clone(&key.1)).collect();
+                    let own = kept.filter(|(_, kept)| kept.user == self.user);
+                    self.missed = own.map(|(key, _)| Arc::clone(&key.1)).collect();
                 }
                 Err(RecvError::Closed) => return None,
             }
@@ -262,10 +263,12 @@ mod tests {
     }
 
     #[test]
-    fn who_lags_is_told_of_all_that_is_kept() {
+    fn who_lags_is_told_of_all_that_is_kept_for_them() {
         let held = Held::new();
         let place = place();
         let other = (place.0, place.1, "github://a/o/other");
+        let somebody = self::place();
+        read(&held, (somebody.0, somebody.1, "github://b/o/r"), "1", "a");
         let mut updates = held.updates(place.0);
         read(&held, other, "1", "a");
         read(&held, other, "2", "a");
@@ -274,6 +277,8 @@ mod tests {
         }
         let mut next = || updates.next().now_or_never().flatten();
         assert_eq!(next().as_deref(), Some(other.2));
+        assert_eq!(next().as_deref(), Some(URI));
+        // What somebody else reads is not theirs; what follows was heard in time.
         assert_eq!(next().as_deref(), Some(URI));
     }
 }

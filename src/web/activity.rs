@@ -1,8 +1,6 @@
 //! A person's own calls: newest first, by conversation, and one in full. Nobody else's are ever looked at, and looking at
 //! one's own is nothing that the log notes.
 
-use std::time::Duration;
-
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query, State};
@@ -33,12 +31,6 @@ const LOOK: u32 = 200;
 const LOOKS: usize = 20;
 /// Calls that are grouped by conversation.
 const GROUPED: usize = 1_000;
-/// How far the clocks of two processes may be apart.
-const SKEW: Duration = Duration::from_mins(2);
-/// Longest time from a call's beginning to its outcome: its own limit is 90 seconds, and an outcome that its process could
-/// not write is added by a job.
-const LONGEST: Duration = Duration::from_hours(1);
-
 /// The outcomes to choose from besides `ok`.
 const FAILURES: [Code; 17] = [
     Code::ApprovalRequired,
@@ -327,7 +319,8 @@ async fn record(
     Path(call): Path<String>,
 ) -> Result<Response, Error> {
     let call: CallId = call.parse().map_err(|_| Error::NotFound)?;
-    let entry = find(&web, &caller, call).await?.ok_or(Error::NotFound)?;
+    let entry = web.audit.call_of(caller.org, caller.user, call).await?;
+    let entry = entry.ok_or(Error::NotFound)?;
     let tool = entry.tool.clone().unwrap_or_default();
     let stopped = [Code::BlockedByPolicy, Code::ApprovalRequired].map(Code::as_str);
     let now = if stopped.contains(&entry.outcome.as_str()) {
@@ -366,30 +359,6 @@ async fn record(
         line: Line::of(entry),
     };
     Ok(show(StatusCode::OK, &page))
-}
-
-/// The call with this id among the person's own. Its id says when it began, so only that time is looked at.
-async fn find(web: &Web, caller: &Caller, call: CallId) -> Result<Option<Entry>, Error> {
-    let began = call.made_at();
-    let mut filter = Filter {
-        since: Some(began.minus(SKEW)),
-        until: Some(began.plus(LONGEST)),
-        ..own(caller)
-    };
-    for _ in 0..LOOKS {
-        let entries = web.audit.list(caller.org, &filter).await?;
-        let Some(last) = entries.last() else {
-            return Ok(None);
-        };
-        filter.after = Some(last.seq);
-        let is_it = |entry: &Entry| {
-            entry.call == call && entry.tool.is_some() && entry.user == Some(caller.user)
-        };
-        if let Some(found) = entries.into_iter().find(is_it) {
-            return Ok(Some(found));
-        }
-    }
-    Ok(None)
 }
 
 /// The address of a conversation's calls.

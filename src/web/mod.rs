@@ -53,7 +53,7 @@ use crate::rulebook::Rulebook;
 use crate::system::System;
 use crate::tracking::MailTracking;
 
-use routing::{get, get_post, post};
+use routing::{get, get_post, get_whole, post, post_while_asked};
 
 pub use address::Peer;
 pub use error::Error;
@@ -103,7 +103,7 @@ pub fn router(web: Web) -> Router {
     let protocol = Router::new()
         .route_service("/mcp", mcp_service)
         .route("/sse", get(open_sse))
-        .route("/messages", post(post_message))
+        .route("/messages", post_while_asked(post_message))
         .layer(middleware::from_fn_with_state(
             web.clone(),
             bearer::authenticate,
@@ -116,7 +116,7 @@ pub fn router(web: Web) -> Router {
         )
         .route("/login", get_post(session::form, session::sign_in))
         .route("/login/sso", get(sso::begin))
-        .route("/login/callback", get(sso::callback))
+        .route("/login/callback", get_whole(sso::callback))
         .route("/logout", post(session::sign_out))
         .route("/join", get_post(joining::form, joining::accept))
         .route("/account", get(account::page))
@@ -128,7 +128,10 @@ pub fn router(web: Web) -> Router {
             get_post(connecting::explain, connecting::start),
         )
         .route("/connect/{integration}/key", post(pasting::connect))
-        .route("/oauth/callback/{provider}", get(connecting::callback))
+        .route(
+            "/oauth/callback/{provider}",
+            get_whole(connecting::callback),
+        )
         .route("/approvals", get(approvals::inbox))
         .route(
             "/approvals/{id}",

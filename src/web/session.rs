@@ -9,7 +9,7 @@ use axum::extract::{FromRequestParts, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::header::{COOKIE, SET_COOKIE};
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -19,7 +19,7 @@ use super::error::Error;
 use super::pages::{Page, problem, show};
 use crate::auth::AuthError;
 use crate::caller::{Caller, Role};
-use crate::ids::{ApprovalId, AuthorizationId};
+use crate::ids::{ApprovalId, AuthorizationId, CallId, ConnectionId, FlowId, UserId};
 use crate::integrations;
 
 /// A request of somebody who is signed in. Anybody else is sent to sign in, and comes back afterwards.
@@ -90,14 +90,16 @@ fn sign_in_first(web: &Web, next: &str) -> Response {
 
 /// Where a sign-in may lead: a page of ours from a fixed list, else the accounts. Never an address from outside.
 pub(super) fn local(next: &str) -> String {
-    const PAGES: [&str; 12] = [
+    const PAGES: [&str; 14] = [
         "/account",
         "/activity",
         "/activity/conversations",
         "/admin/audit",
+        "/admin/connections",
         "/admin/integrations",
         "/admin/people",
         "/admin/policy",
+        "/admin/system",
         "/approvals",
         "/clients",
         "/clients/add",
@@ -108,8 +110,13 @@ pub(super) fn local(next: &str) -> String {
         return page.to_owned();
     }
     let (path, query) = next.split_once('?').unwrap_or((next, ""));
-    if path == "/admin/audit" {
-        return path.to_owned();
+    if matches!(path, "/admin/audit" | "/activity") {
+        // The filter is a part of what somebody was shown or sent.
+        let fields = url::form_urlencoded::parse(query.as_bytes());
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        return format!("{path}?{query}");
     }
     let consent = path
         .strip_prefix("/oauth/consent/")
@@ -117,13 +124,10 @@ pub(super) fn local(next: &str) -> String {
     if let Some(id) = consent {
         return format!("/oauth/consent/{id}");
     }
-    let approval = path
-        .strip_prefix("/approvals/")
-        .is_some_and(|id| id.parse::<ApprovalId>().is_ok());
-    let tool = path
-        .strip_prefix("/try/")
-        .is_some_and(|name| integrations::tool(name).is_some());
-    if approval || tool {
+    if path
+        .rsplit_once('/')
+        .is_some_and(|(folder, name)| is_one(folder, name))
+    {
         return path.to_owned();
     }
     let known = path
@@ -134,10 +138,26 @@ pub(super) fn local(next: &str) -> String {
     }
     let reconnect = url::form_urlencoded::parse(query.as_bytes())
         .find(|(name, _)| name == "reconnect")
-        .and_then(|(_, id)| id.parse::<crate::ids::ConnectionId>().ok());
+        .and_then(|(_, id)| id.parse::<ConnectionId>().ok());
     match reconnect {
         Some(id) => format!("{path}?reconnect={id}"),
         None => path.to_owned(),
+    }
+}
+
+/// Whether `name` can be one of the things that have a page below `folder`.
+fn is_one(folder: &str, name: &str) -> bool {
+    match folder {
+        "/approvals" => name.parse::<ApprovalId>().is_ok(),
+        "/connections" => name.parse::<ConnectionId>().is_ok(),
+        "/connected" => name.parse::<FlowId>().is_ok(),
+        "/activity" | "/admin/audit" => name.parse::<CallId>().is_ok(),
+        "/admin/people" => name.parse::<UserId>().is_ok(),
+        "/try" => integrations::tool(name).is_some(),
+        "/try/blocks" => integrations::ALL
+            .iter()
+            .any(|known| known.blocks().any(|block| block.name == name)),
+        _ => false,
     }
 }
 
@@ -233,10 +253,13 @@ pub(super) struct SecretTicket(String);
 pub(super) async fn form(
     State(web): State<Web>,
     from: From,
+    method: Method,
     Query(query): Query<LoginQuery>,
 ) -> Result<Response, Error> {
     let next = local(&query.next);
-    let problem = match query.ticket {
+    // Whoever only asks what is here, such as a chat program that previews links, does not use up the ticket.
+    let ticket = query.ticket.filter(|_| method != Method::HEAD);
+    let problem = match ticket {
         None => return Ok(login_page(&web, StatusCode::OK, next, None)),
         Some(SecretTicket(ticket)) => match web.auth.sign_in_with_ticket(&ticket).await {
             Ok(session) => return signed_in(&web, &from, &session, &next).await,
@@ -405,7 +428,23 @@ mod tests {
             ("/tokens", "/tokens"),
             ("/admin/people", "/admin/people"),
             ("/admin/people?x", "/connections"),
-            ("/admin/audit?person=x", "/admin/audit"),
+            (
+                "/admin/audit?person=x&q=a b\r\n",
+                "/admin/audit?person=x&q=a+b%0D%0A",
+            ),
+            ("/admin/auditor?x", "/connections"),
+            (
+                "/admin/audit/call_01890a5d00007000800000000000000a",
+                "/admin/audit/call_01890a5d00007000800000000000000a",
+            ),
+            ("/admin/audit/export", "/connections"),
+            (
+                "/connections/con_01890a5d00007000800000000000000a",
+                "/connections/con_01890a5d00007000800000000000000a",
+            ),
+            ("/connections/../x", "/connections"),
+            ("/try/blocks/github_file?x", "/try/blocks/github_file"),
+            ("/try/blocks/nothing", "/connections"),
             ("/admin/../admin/people", "/connections"),
             ("", "/connections"),
             ("//evil.test", "/connections"),

@@ -54,13 +54,20 @@ struct Case {
     /// The version of a block that is held already.
     #[serde(default)]
     held: Option<String>,
+    /// The caller's cap, in characters.
+    #[serde(default)]
+    max_chars: Option<usize>,
     /// What the connection keeps already.
     #[serde(default)]
     records: Vec<Kept>,
     upstream: Vec<Exchange>,
-    #[expect(dead_code, reason = "compared as JSON by `check_result`")]
+    #[expect(dead_code, reason = "compared as JSON by `check`")]
     #[serde(default)]
     result: Value,
+    /// What the connection keeps afterwards; as before, if it is not said.
+    #[expect(dead_code, reason = "compared as JSON by `check`")]
+    #[serde(default)]
+    kept: Value,
 }
 
 /// A row that an earlier call kept.
@@ -70,11 +77,15 @@ struct Kept {
     collection: String,
     key: String,
     version: String,
-    body: String,
+    /// JSON, or a text as it is kept.
+    body: Value,
 }
 
 /// Within every case, relative times count from here: 2026-11-20T12:00:00Z.
 const NOW: Timestamp = Timestamp::from_micros(1_795_176_000_000_000);
+
+/// The cap of a caller who names none.
+const MAX_CHARS: usize = 24_000;
 
 /// What the tools of one case keep: rows of a connection of its own.
 async fn records(store: &Store, integration: &Integration, who: &Account) -> Records {
@@ -131,7 +142,10 @@ async fn context(store: &Store, integration: &'static Integration, case: &Case) 
         let record = Record {
             key: kept.key.clone(),
             version: kept.version.clone(),
-            body: kept.body.clone(),
+            body: match &kept.body {
+                Value::String(text) => text.clone(),
+                json => json.to_string(),
+            },
         };
         records.put(&kept.collection, &record).await.unwrap();
     }
@@ -148,13 +162,44 @@ async fn context(store: &Store, integration: &'static Integration, case: &Case) 
         now: NOW,
         idempotency_key: None,
         dry_run: case.dry_run,
-        max_chars: 24_000,
+        max_chars: case.max_chars.unwrap_or(MAX_CHARS),
         progress: Progress::default(),
         people: People::default(),
         tracking: Tracking::default(),
         held: case.held.clone(),
     };
     (cx, upstream)
+}
+
+/// What the case's connection keeps now, in the order of collections and keys.
+async fn kept(records: &Records) -> Value {
+    let mut rows = Vec::new();
+    for collection in records.collections("").await.unwrap() {
+        for head in records.list(&collection, "", "", u32::MAX).await.unwrap() {
+            let row = records.get(&collection, &head.key).await.unwrap().unwrap();
+            let body = serde_json::from_str(&row.body).unwrap_or(Value::String(row.body));
+            rows.push(json!({
+                "collection": collection, "key": row.key, "version": row.version, "body": body,
+            }));
+        }
+    }
+    Value::Array(rows)
+}
+
+/// About how many characters of the cap a value takes.
+fn chars(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 6,
+        Value::String(text) => text.chars().count() + 3,
+        Value::Array(list) => list.iter().map(|value| chars(value) + 1).sum::<usize>() + 2,
+        Value::Object(map) => {
+            let fields = map.iter();
+            fields
+                .map(|(name, value)| name.len() + 4 + chars(value))
+                .sum::<usize>()
+                + 2
+        }
+    }
 }
 
 fn error(error: &ToolError) -> Value {
@@ -169,6 +214,7 @@ async fn run(
 ) -> Result<(), String> {
     let case: Case = fixtures::read(path);
     let (cx, upstream) = context(store, integration, &case).await;
+    let before = kept(&cx.records).await;
     let found = if folder == "identify" {
         match (cx.provider.identify)(&cx).await {
             Ok(account) => serde_json::to_value(account).unwrap(),
@@ -201,10 +247,21 @@ async fn run(
             .find(|tool| tool.name == folder)
             .expect("a folder of a tool's name");
         match (tool.call)(&cx, case.args.clone()).await {
-            Ok(output) => json!({
-                "items": output.items, "next_cursor": output.next_cursor, "total": output.total,
-                "truncated": output.truncated, "warnings": output.warnings,
-            }),
+            Ok(output) => {
+                // What a record has beyond the cap is cut out of it, and no cursor leads there.
+                let most = cx.max_chars;
+                let size = |item| chars(&serde_json::to_value(item).unwrap());
+                let large = output.items.iter().map(size).find(|size| *size > most);
+                if let Some(size) = large {
+                    let path = path.display();
+                    return Err(format!("{path}: a record of {size} characters of {most}"));
+                }
+                json!({
+                    "items": output.items, "next_cursor": output.next_cursor,
+                    "total": output.total, "truncated": output.truncated,
+                    "warnings": output.warnings,
+                })
+            }
             Err(failure) => error(&failure),
         }
     };
@@ -216,7 +273,9 @@ async fn run(
             complaints.join("\n  ")
         ));
     }
-    fixtures::check_result(path, &found);
+    fixtures::check(path, "result", Some(&found));
+    let after = kept(&cx.records).await;
+    fixtures::check(path, "kept", (after != before).then_some(&after));
     Ok(())
 }
 

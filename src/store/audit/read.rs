@@ -86,9 +86,10 @@ fn completed(query: &AuditQuery, sqlite: bool) -> String {
     let indexes = [
         (query.thread.is_some(), "audit_events_by_thread"),
         (query.connection.is_some(), "audit_events_by_connection"),
+        // Before what fails: other people's failures may be many more than one person's calls.
+        (query.user.is_some(), "audit_events_by_user"),
         (failed, "audit_events_not_ok"),
         (other_kind, "audit_events_not_tool"),
-        (query.user.is_some(), "audit_events_by_user"),
         (query.tool.is_some(), "audit_events_by_tool"),
         (changing, "audit_events_not_read"),
         (query.integration.is_some(), "audit_events_by_integration"),

@@ -1,5 +1,7 @@
 //! The list: filters, chart, rows, and new rows for the script that watches.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -381,7 +383,11 @@ struct Rows {
     rows: Vec<Row>,
 }
 
-/// The rows after an event, the newest first, as a part of a page. That somebody watches is recorded by the page.
+/// How old what somebody watches may be. What is older was asked for, and that is recorded as any other look.
+const NEW: Duration = Duration::from_mins(1);
+
+/// The rows after an event, the newest first, as a part of a page. That somebody watches is recorded by the page, once:
+/// looks that write into what they look at would never end.
 pub(super) async fn rows(
     State(web): State<Web>,
     Reviewer(caller): Reviewer,
@@ -402,6 +408,10 @@ pub(super) async fn rows(
         limit: ROWS,
     };
     let found = web.audit.look(caller.org, &look).await?;
+    let now = web.audit.now();
+    if found.lines.iter().any(|line| now.since(line.at) > NEW) {
+        looked(&web, &caller, "rows", &asked.filter().query()).await?;
+    }
     let part = Rows {
         page: Page::of(&web, Some(&caller)).at(Place::Audit),
         rows: rows_of(&found, Order::Up, &names, &asked),

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::Web;
 use super::error::Error;
 use super::pages::{Message, Page, Place, show};
-use super::routing::{get, get_post, post};
+use super::routing::{get, get_post_while_asked, post_while_asked};
 use super::session::SignedIn;
 use crate::caller::{Caller, Client};
 use crate::calls::{ACCOUNTS_URI, Context};
@@ -36,9 +36,15 @@ const FORM_BYTES: usize = 2 * 1024 * 1024;
 pub(super) fn routes() -> Router<Web> {
     Router::new()
         .route("/try", get(list))
-        .route("/try/{tool}", get_post(tool::form, tool::act))
-        .route("/try/blocks/{name}", get_post(block::form, block::act))
-        .route("/try/blocks/{name}/complete", post(block::complete))
+        .route("/try/{tool}", get_post_while_asked(tool::form, tool::act))
+        .route(
+            "/try/blocks/{name}",
+            get_post_while_asked(block::form, block::act),
+        )
+        .route(
+            "/try/blocks/{name}/complete",
+            post_while_asked(block::complete),
+        )
         .layer(DefaultBodyLimit::max(FORM_BYTES))
 }
 

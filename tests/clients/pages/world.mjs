@@ -14,20 +14,24 @@ export const PAGES = [
   ["connect", "connect/hubspot", BOB],
   ["connect-key", "connect/sentry", BOB],
   ["connect-products", "connect/m365", BOB],
+  ["connected", "connected/{flow}", BOB],
   ["clients", "clients", BOB],
   ["clients-add", "clients/add", BOB],
   ["tokens", "tokens", BOB],
+  ["token-revoke", "tokens/{token}/revoke", BOB],
   ["try", "try", BOB],
   ["try-tool", "try/github_save_issue", BOB],
   ["try-block", "try/blocks/github_issue", BOB],
   ["approvals", "approvals", BOB],
   ["approval", "approvals/{approval}", BOB],
   ["activity", "activity", BOB],
+  ["activity-conversations", "activity/conversations", BOB],
   ["activity-call", "activity/{call}", BOB],
   ["account", "account", BOB],
   ["missing", "nothing/is/here", BOB],
   ["admin-people", "admin/people", ALICE],
   ["admin-person", "admin/people/{person}", ALICE],
+  ["admin-person-remove", "admin/people/{person}/remove", ALICE],
   ["admin-integrations", "admin/integrations", ALICE],
   ["admin-policy", "admin/policy?user=bob%40example.test&tool=github_save_issue", ALICE],
   ["admin-connections", "admin/connections", ALICE],
@@ -36,6 +40,7 @@ export const PAGES = [
   ["admin-audit-record", "admin/audit/{call}", ALICE],
   ["admin-audit-thread", "admin/audit/threads/{thread}", ALICE],
   ["admin-audit-verify", "admin/audit/verify", ALICE],
+  ["admin-audit-export", "admin/audit/export", ALICE],
   ["login", "login", undefined],
 ];
 
@@ -117,6 +122,10 @@ export async function world(demo, browserOf) {
   await connect(demo, alice, "github", "alice-dev");
   await connect(demo, bob, "github", "bob-ops");
   await connect(demo, bob, "hubspot");
+  const flow = new URL(bob.page.url()).pathname.split("/").at(-1);
+  await bob.page.goto(`${demo.url}tokens`);
+  const revoke = await bob.page.locator('main a[href*="/revoke"]').first().getAttribute("href");
+  const token = revoke.split("/").at(-2);
   await bob.page.goto(`${demo.url}connections`);
   const link = await bob.page.getByRole("link", { name: "bob-ops" }).getAttribute("href");
   const connection = link.split("/").at(-1);
@@ -141,6 +150,6 @@ export async function world(demo, browserOf) {
   const people = await alice.page.getByRole("row", { name: /bob@/ }).getByRole("link").getAttribute("href");
   await alice.page.goto(`${demo.url}admin/audit`);
   const story = await alice.page.locator('main a[href*="admin/audit/threads/"]').first().getAttribute("href").catch(() => null);
-  const found = { connection, approval, call: id, person: people.split("/").at(-1), thread: story ? story.split("threads/")[1] : thread };
+  const found = { connection, flow, token, approval, call: id, person: people.split("/").at(-1), thread: story ? story.split("threads/")[1] : thread };
   return { demo, browser, enter, alice, bob, found, address: (path) => demo.url + path.replace(/\{(\w+)\}/g, (_, name) => found[name]) };
 }

@@ -363,6 +363,21 @@ async fn a_wrong_filter_is_answered_with_what_is_wrong_and_what_was_typed() {
     assert!(page.text.contains("No record fits this filter."));
 }
 
+/// Watching is recorded once, by the page; asking for what is older is a look of its own.
+#[tokio::test]
+async fn older_rows_are_not_read_unnoticed() {
+    let (world, app) = still().await;
+    let ada = with_role(&app, "ada@example.test", Role::Admin).await;
+    for (looks, expected) in [(1, 0), (2, 1), (3, 2)] {
+        let rows = ada.at("/admin/audit/rows?after=0");
+        assert_eq!(ada.browser.get(rows).await.status, StatusCode::OK);
+        let read = app.logged("audit.read").await;
+        assert_eq!(read.len(), expected, "after {looks} looks");
+        assert!(read.iter().all(|entry| entry.facts["target"] == "rows"));
+        world.advance(Duration::from_mins(2));
+    }
+}
+
 #[tokio::test]
 async fn pages_have_neither_gaps_nor_doubles_while_events_arrive() {
     for_each_world(false, async |world: World| {

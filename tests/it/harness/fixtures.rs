@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// One exchange with a provider.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -88,20 +88,23 @@ pub fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> T {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Compares `found` with `result` of the case, or writes it there under `UPDATE=1`.
-pub fn check_result(path: &Path, found: &Value) {
-    let mut case: Value = read(path);
+/// Compares a member of the case with `found`, or writes it there under `UPDATE=1`; with none, the case must have none.
+pub fn check(path: &Path, member: &str, found: Option<&Value>) {
+    let mut case: Map<String, Value> = read(path);
     if std::env::var_os("UPDATE").is_some() {
-        case["result"] = found.clone();
+        match found {
+            Some(found) => case.insert(member.to_owned(), found.clone()),
+            None => case.shift_remove(member),
+        };
         let mut text = serde_json::to_string_pretty(&case).unwrap();
         text.push('\n');
         std::fs::write(path, text).unwrap();
     } else {
-        let expected = serde_json::to_string_pretty(&case["result"]).unwrap();
-        let found = serde_json::to_string_pretty(found).unwrap();
+        let expected = serde_json::to_string_pretty(&case.get(member)).unwrap();
+        let found = serde_json::to_string_pretty(&found).unwrap();
         assert!(
             expected == found,
-            "{}\nexpected {expected}\nfound {found}",
+            "{}\n{member}: expected {expected}\nfound {found}",
             path.display()
         );
     }

@@ -77,6 +77,19 @@ async fn forms_are_refused_without_their_token() {
             &[("name", "x"), ("access", "read"), ("life", "7")],
         ),
         ("/tokens/grt_0198c2f0a5d07f3e8a2b4c6d8e0f1a2b/revoke", &[]),
+        ("/clients/sign-out", &[]),
+        (
+            "/clients/fam_0198c2f0a5d07f3e8a2b4c6d8e0f1a2b/sign-out",
+            &[],
+        ),
+        ("/connect/github", &[]),
+        ("/connect/sentry/key", &[("key", "x")]),
+        (
+            "/approvals/apr_0198c2f0a5d07f3e8a2b4c6d8e0f1a2b",
+            &[("decision", "approve")],
+        ),
+        ("/account/password", &[("old", "x"), ("new", "y")]),
+        ("/logout", &[]),
     ] {
         let others = [form, &[("csrf", csrf.as_str())]].concat();
         for form in [form, &others] {
