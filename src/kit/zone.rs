@@ -82,9 +82,10 @@ impl Zone {
 
     /// What its clocks show then, to the second.
     pub fn clock(&self, at: Timestamp) -> PrimitiveDateTime {
-        let there = OffsetDateTime::from_unix_timestamp(at.seconds())
-            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
-            .to_offset(self.offset(at));
+        let at_utc =
+            OffsetDateTime::from_unix_timestamp(at.seconds()).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        // At the ends of what a date can be there is nothing further on.
+        let there = at_utc.checked_to_offset(self.offset(at)).unwrap_or(at_utc);
         PrimitiveDateTime::new(there.date(), there.time())
     }
 
@@ -287,6 +288,11 @@ mod tests {
         let at = |text| Timestamp::parse_rfc3339(text).unwrap();
         for (zone, instant, clock) in [
             ("UTC", "2026-11-20T12:00:00Z", datetime!(2026-11-20 12:00)),
+            (
+                "Asia/Tokyo",
+                "9999-12-31T23:59:59Z",
+                datetime!(9999-12-31 23:59:59),
+            ),
             (
                 "Europe/Berlin",
                 "2026-11-20T12:00:00Z",

@@ -267,7 +267,8 @@ impl Period {
 fn local(seconds: i64, zone: &Zone) -> String {
     let offset = zone.offset(Timestamp::from_micros(seconds.saturating_mul(1_000_000)));
     let at = OffsetDateTime::from_unix_timestamp(seconds).ok();
-    at.and_then(|at| at.to_offset(offset).format(&Rfc3339).ok())
+    at.and_then(|at| at.checked_to_offset(offset))
+        .and_then(|at| at.format(&Rfc3339).ok())
         .unwrap_or_default()
 }
 
