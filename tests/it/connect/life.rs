@@ -265,8 +265,11 @@ async fn what_was_begun_is_done_when_the_browser_goes_away() {
     })
     .await;
     let id = app.row(&alice).await.id.to_string();
+    let csrf = alice.browser.get(alice.at("/tokens")).await.field("csrf");
     world.misbehave("github", Place::Revocation, 1, stall);
-    gives_up(Box::pin(alice.disconnect(&id))).await;
+    let path = alice.at(&format!("/connections/{id}/disconnect"));
+    let form = [("csrf", csrf.as_str())];
+    gives_up(Box::pin(alice.browser.post(path, &form))).await;
     until("the end of it", async || {
         app.logged("connection.disconnected").await.pop()
     })
